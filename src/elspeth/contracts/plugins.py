@@ -1,0 +1,163 @@
+"""What the engine asks of sources, transforms and sinks, and what it gives them.
+
+A plugin is a class with a ``name`` and an ``options_model`` (pydantic), built from its validated
+options. The engine calls, in this order and always from one thread: ``on_start(ctx)``, then the
+work, then ``close()`` (in every case, also after errors).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from elspeth.contracts.enums import Determinism
+from elspeth.contracts.results import TransformResult
+from elspeth.contracts.schema import PluginSchema
+
+Row = dict[str, Any]
+
+
+class AnyToken(Protocol):
+    """What a plugin may know of the token that it works on."""
+
+    @property
+    def row_id(self) -> str: ...
+    @property
+    def token_id(self) -> str: ...
+    @property
+    def branch_name(self) -> str | None: ...
+
+
+@dataclass(slots=True)
+class PluginContext:
+    """What a plugin is told about the run.
+
+    The engine reuses one context per node and changes ``token`` (and ``attempt``) from row to row:
+    take what you need while you are called, don't keep the context itself. A concurrent
+    transform's ``accept`` gets a context of its own, which it may keep.
+    """
+
+    token: AnyToken | None = None
+    landscape: Any = None
+    run_id: str = ""
+    node_id: str = ""
+    attempt: int = 1
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A source row that cannot go on.
+
+    ``raw`` is all that is known of it (parsed fields, or ``{"_raw": text}``), ``reason`` says what
+    is wrong and how the pipeline file could accept it, ``field`` the culprit if there is one,
+    ``line`` the 1-based line of the input if there are lines.
+    """
+
+    raw: Row
+    reason: str
+    field: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowFailure:
+    """One row of a `Sink.write` that was not written. ``index`` is its place in the call's list."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """What a sink left behind: where, and SHA-256 (hex) and size in bytes of the whole of it.
+
+    ``content_hash`` and ``size_bytes`` are None where the thing has none (a database table).
+    """
+
+    path_or_uri: str
+    content_hash: str | None
+    size_bytes: int | None
+    rows: int
+
+
+class Plugin(Protocol):
+    """What every plugin has. ``plugin_version`` changes whenever its behaviour does."""
+
+    name: ClassVar[str]
+    plugin_version: ClassVar[str]
+    determinism: ClassVar[Determinism]
+
+    def on_start(self, ctx: PluginContext) -> None:
+        """Acquire what the work needs. Raises SourceError, SinkError or PluginError."""
+
+    def close(self) -> None:
+        """Release everything; called once, also after errors. Must not publish anything."""
+
+
+@runtime_checkable
+class Source(Plugin, Protocol):
+    """Where rows come from."""
+
+    output_schema: PluginSchema
+
+    def load(self, ctx: PluginContext) -> Iterator[Row | Quarantined]:
+        """Yield rows in a stable order, streaming.
+
+        A yielded dict belongs to the engine: don't change it afterwards. A row that cannot be used
+        is yielded as `Quarantined`; SourceError is for what makes reading on impossible.
+        """
+
+    def position(self) -> Mapping[str, Any]:
+        """Where the next row will come from, as JSON: valid between two items of `load`.
+
+        The trap: readers read ahead; the position is that of the last *yielded* row.
+        """
+
+    def seek(self, position: Mapping[str, Any]) -> None:
+        """Make `load` start at a `position` from an earlier run. Called before `load`."""
+
+    def size_hint(self) -> int | None:
+        """About how many rows there are in all, if that is cheap to know."""
+
+
+@runtime_checkable
+class Transform(Plugin, Protocol):
+    """One step for one row."""
+
+    input_schema: PluginSchema
+
+    def output_schema(self, incoming: PluginSchema) -> PluginSchema:
+        """What comes out if ``incoming`` goes in (called at validation)."""
+
+    def process(self, row: Row, ctx: PluginContext) -> TransformResult:
+        """Return the row that goes on, or why it can't.
+
+        Must not change ``row`` in place: build a new dict (``{**row, ...}``), or return ``row``
+        itself if nothing changes. Raising means a bug, and stops the run.
+        """
+
+
+@runtime_checkable
+class Sink(Plugin, Protocol):
+    """Where rows end."""
+
+    idempotent: ClassVar[bool]
+    input_schema: PluginSchema
+
+    def write(self, rows: Sequence[Row], ctx: PluginContext) -> Sequence[RowFailure]:
+        """Take these rows, in order. Rows that can't be written are returned, the others are taken."""
+
+    def flush(self) -> None:
+        """Make what was written durable: it must survive the death of this process."""
+
+    def position(self) -> Mapping[str, Any]:
+        """What a resume needs to come back to the state after the last `flush`, as JSON."""
+
+    def restore(self, position: Mapping[str, Any]) -> None:
+        """Come back to a `position`: forget all that was written after it. Called after `on_start`."""
+
+    def publish(self) -> Artifact:
+        """The run is complete: make the output visible to others, in one step."""
+
+    def targets(self) -> Sequence[str]:
+        """What will be written to: absolute paths or URIs, for the plan and to find collisions."""
