@@ -1,0 +1,161 @@
+"""Opening a landscape: SQLite or PostgreSQL, new or existing, and nothing else."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, StaticPool, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from elspeth.contracts.errors import LandscapeError, LandscapeVersionError, NotFoundError, UsageError
+from elspeth.core.landscape.schema import SCHEMA_VERSION, metadata
+from elspeth.core.landscape.views import view_statements
+
+
+class LandscapeDB:
+    """A database that holds a landscape of this version. Make it with `from_url` or `in_memory`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def in_memory(cls) -> "LandscapeDB":
+        """A complete landscape in this process's memory, gone with `close`; for tests and trials."""
+        db = cls(_engine(make_url("sqlite://")))
+        db.create()
+        return db
+
+    @classmethod
+    def from_url(cls, url: str, *, create: bool = True) -> "LandscapeDB":
+        """Open ``sqlite:///path`` or ``postgresql://…``; an empty database gets the tables.
+
+        With ``create=False`` the landscape must be there already. Raises NotFoundError when it is
+        not, LandscapeVersionError for a database that is somebody else's or of another version,
+        UsageError for a URL that can't be used, LandscapeError when the server can't be reached.
+        Passwords never show in these.
+        """
+        parsed = _parse(url)
+        path = Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+        if path is not None:
+            if not create and not path.exists():
+                raise NotFoundError(
+                    f"there is no landscape at {path}",
+                    fix="run a pipeline first, or name the database: --database URL",
+                )
+            _make_parent(path)
+        db = cls(_engine(parsed))
+        try:
+            db._adopt(create=create)
+        except DBAPIError as error:
+            db.close()
+            raise _unreachable(parsed, error) from error
+        except Exception:
+            db.close()
+            raise
+        return db
+
+    def close(self) -> None:
+        """Give back every connection. An in-memory landscape is gone after this."""
+        self.engine.dispose()
+
+    def create(self) -> None:
+        """Make all tables and views, in one transaction, in an empty database."""
+        with self.engine.begin() as connection:
+            metadata.create_all(connection)
+            for name, select in view_statements(self.engine.dialect.name).items():
+                connection.exec_driver_sql(f"CREATE VIEW {name} AS {select}")
+            connection.execute(
+                text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+            )
+            connection.execute(
+                text("INSERT INTO alembic_version VALUES (:version)"), {"version": SCHEMA_VERSION}
+            )
+
+    def _adopt(self, *, create: bool) -> None:
+        tables = set(inspect(self.engine).get_table_names())
+        where = self.engine.url.render_as_string(hide_password=True)
+        if not tables:
+            if not create:
+                raise NotFoundError(f"there is no landscape at {where}: the database is empty")
+            self.create()
+            return
+        version = None
+        if "alembic_version" in tables:
+            with self.engine.connect() as connection:
+                version = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        if "traces" not in tables or version is None:
+            raise LandscapeVersionError(
+                f"{where} is a database of another program, not a landscape",
+                fix="choose another landscape.url, or an empty database",
+            )
+        if version != SCHEMA_VERSION:
+            raise LandscapeVersionError(
+                f"{where} has landscape version {version}, this release needs {SCHEMA_VERSION}",
+                fix="run `elspeth doctor --upgrade --database URL` (make a copy first), or use the matching release",
+            )
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise UsageError(
+            "the landscape url can't be read", fix="write sqlite:///path or postgresql://user@host/db"
+        ) from error
+    if parsed.get_backend_name() == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() != "sqlite":
+        raise UsageError(
+            f"a landscape can't live in {parsed.get_backend_name()!r}",
+            fix="write sqlite:///path or postgresql://user@host/db",
+        )
+    return parsed
+
+
+def _make_parent(path: Path) -> None:
+    if path.is_dir():
+        raise UsageError(
+            f"the landscape can't be {path}: that is a directory", fix=f"write sqlite:///{path}/landscape.db"
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LandscapeError(
+            f"the landscape's directory {path.parent} can't be made: {error.strerror}"
+        ) from error
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        if url.get_backend_name() != "sqlite":
+            return create_engine(url)
+        if url.database in (None, "", ":memory:"):
+            # One connection for everybody, else each thread would see a database of its own.
+            engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        else:
+            engine = create_engine(url, connect_args={"timeout": 30})
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "PostgreSQL needs the driver psycopg", fix='pip install "elspeth[postgres]"'
+        ) from error
+    event.listen(engine, "connect", _configure_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _unreachable(url: URL, error: DBAPIError) -> Exception:
+    where = url.render_as_string(hide_password=True)
+    cause = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
+    if url.password:
+        cause = cause.replace(str(url.password), "***")
+    if "not a database" in cause:
+        return LandscapeVersionError(f"{where} is not a database", fix="choose another landscape.url")
+    kind = "can't be reached" if isinstance(error, OperationalError) else "can't be used"
+    return LandscapeError(
+        f"the landscape {where} {kind}: {cause}", fix="check the url, the server and your rights"
+    )

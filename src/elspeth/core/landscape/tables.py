@@ -1,0 +1,271 @@
+"""The tables in which the landscape is really kept.
+
+One *trace* per token, one *path* per way through the graph: see ``views.py`` for the records that
+people expect (rows, tokens, node states, …), which are derived from these.
+
+How a trace is read
+    A path's steps refer to a trace by *slots*: ``in_slot`` and ``out_slot`` count 32-byte hashes in
+    ``traces.hashes``; ``start_slot`` and ``end_slot`` count entries of the JSON array
+    ``traces.times`` (microseconds since ``traces.t0``; slot -1 is ``t0`` itself); ``delta_slot``
+    counts entries of the JSON array ``traces.deltas``, each the new values of the fields that
+    ``path_steps.delta`` names. ``traces.payload`` is the row with which a token starts, as the
+    JSON array of its values; the names are ``paths.shape`` (if that is null, payload is an object).
+    A token that a fork made has no payload: it starts with what its parent had.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from elspeth.core.landscape.types import UtcDateTime
+
+metadata = MetaData()
+
+Key = BigInteger().with_variant(Integer(), "sqlite")
+
+runs_table = Table(
+    "runs",
+    metadata,
+    Column("run_no", Key, primary_key=True, autoincrement=True),
+    Column("run_id", Text, nullable=False, unique=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("completed_at", UtcDateTime),
+    Column("status", Text, nullable=False, server_default="running"),
+    Column("config_hash", Text, nullable=False, server_default=""),
+    Column("settings_json", Text, nullable=False, server_default="{}"),
+    Column("run_mode", Text, nullable=False, server_default="live"),
+    Column("pipeline", Text, nullable=False, server_default=""),
+    Column("elspeth_version", Text, nullable=False, server_default=""),
+    Column("error", Text),
+)
+
+nodes_table = Table(
+    "nodes",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False),
+    Column("node_id", Text, nullable=False),
+    Column("plugin_name", Text, nullable=False),
+    Column("node_type", Text, nullable=False),
+    Column("plugin_version", Text, nullable=False),
+    Column("determinism", Text, nullable=False),
+    Column("config_hash", Text, nullable=False),
+    Column("config_json", Text, nullable=False),
+    Column("sequence_in_pipeline", Integer, nullable=False),
+    Column("schema_json", Text),
+    PrimaryKeyConstraint("run_id", "node_id"),
+)
+
+edges_table = Table(
+    "edges",
+    metadata,
+    Column("edge_id", Text, primary_key=True),
+    Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False, index=True),
+    Column("from_node_id", Text, nullable=False),
+    Column("to_node_id", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("default_mode", Text, nullable=False),
+)
+
+paths_table = Table(
+    "paths",
+    metadata,
+    Column("run_no", Key, nullable=False),
+    Column("path_no", Integer, nullable=False),
+    Column("source_node_id", Text),
+    Column("branch_name", Text),
+    Column("origin", Text),  # how the token came to be: null (a source row), fork, expand, join, batch
+    Column("shape", Text),  # JSON array: the names of the starting row's fields
+    Column("ending", Text),  # null (open), sink, discarded, forked, expanded, joined, batched
+    Column("sink_node_id", Text),
+    Column("last_edge_id", Text),
+    PrimaryKeyConstraint("run_no", "path_no"),
+)
+
+path_steps_table = Table(
+    "path_steps",
+    metadata,
+    Column("run_no", Key, nullable=False),
+    Column("path_no", Integer, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("step_index", Integer, nullable=False),
+    Column("node_id", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("in_slot", Integer),
+    Column("out_slot", Integer),
+    Column("start_slot", Integer, nullable=False),
+    Column("end_slot", Integer),
+    Column("delta", Text),  # JSON {"fields": all fields after the step in order, "set": the changed ones}
+    Column("delta_slot", Integer),
+    PrimaryKeyConstraint("run_no", "path_no", "ordinal"),
+)
+
+path_events_table = Table(
+    "path_events",
+    metadata,
+    Column("run_no", Key, nullable=False),
+    Column("path_no", Integer, nullable=False),
+    Column("step_ordinal", Integer, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("edge_id", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("reason_hash", Text),
+    Column("reason", Text),
+    PrimaryKeyConstraint("run_no", "path_no", "step_ordinal", "ordinal"),
+)
+
+traces_table = Table(
+    "traces",
+    metadata,
+    Column("run_no", Key, nullable=False),
+    Column("row_no", BigInteger, nullable=False),
+    Column("token_no", Integer, nullable=False),
+    Column("path_no", Integer, nullable=False),
+    Column("parent_no", Integer),  # token_no of the (first) parent in the same row
+    Column("t0", BigInteger, nullable=False),  # microseconds since 1970-01-01 UTC
+    Column("times", Text, nullable=False),
+    Column("hashes", LargeBinary, nullable=False),
+    Column("payload", Text),
+    Column("deltas", Text),
+    Column("row_alias", Text),  # ids given by a caller of the recorder, where the engine gave none
+    Column("token_alias", Text),
+    PrimaryKeyConstraint("run_no", "row_no", "token_no"),
+    sqlite_with_rowid=False,  # the key is the table's order: no second B-tree to fill
+)
+Index(
+    "ix_traces_token_alias",
+    traces_table.c.token_alias,
+    sqlite_where=text("token_alias IS NOT NULL"),
+    postgresql_where=text("token_alias IS NOT NULL"),
+)
+Index(
+    "ix_traces_row_alias",
+    traces_table.c.row_alias,
+    sqlite_where=text("row_alias IS NOT NULL"),
+    postgresql_where=text("row_alias IS NOT NULL"),
+)
+
+joins_table = Table(
+    "trace_joins",
+    metadata,
+    Column("run_no", Key, nullable=False),
+    Column("row_no", BigInteger, nullable=False),
+    Column("token_no", Integer, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("parent_row_no", BigInteger, nullable=False),
+    Column("parent_token_no", Integer, nullable=False),
+    PrimaryKeyConstraint("run_no", "row_no", "token_no", "ordinal"),
+)
+
+errors_table = Table(
+    "trace_errors",
+    metadata,
+    Column("run_no", Key, nullable=False),
+    Column("row_no", BigInteger, nullable=False),
+    Column("token_no", Integer, nullable=False),
+    Column("step_index", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("node_id", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # validation (at a source) or transform (anywhere else)
+    Column("reason", Text, nullable=False),  # JSON object with at least "error"
+    Column("destination", Text, nullable=False),
+    Column("t", BigInteger, nullable=False),
+    PrimaryKeyConstraint("run_no", "row_no", "token_no", "step_index", "attempt"),
+)
+
+calls_table = Table(
+    "calls",
+    metadata,
+    Column("call_id", Text, primary_key=True),
+    Column("run_id", Text, nullable=False, index=True),
+    Column("state_id", Text, nullable=False, index=True),
+    Column("call_index", Integer, nullable=False),
+    Column("call_type", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempt", Integer, nullable=False, server_default="1"),
+    Column("provider", Text),
+    Column("request_hash", Text, nullable=False),
+    Column("response_hash", Text),
+    Column("request", Text),
+    Column("response", Text),
+    Column("error", Text),
+    Column("latency_ms", Float),
+    Column("tokens_in", BigInteger),
+    Column("tokens_out", BigInteger),
+    Column("cost", Numeric(20, 10)),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("state_id", "call_index"),
+)
+
+batches_table = Table(
+    "batches",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False, index=True),
+    Column("node_id", Text, nullable=False),
+    Column("trigger_type", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("completed_at", UtcDateTime),
+)
+
+batch_members_table = Table(
+    "batch_members",
+    metadata,
+    Column("batch_id", Text, ForeignKey("batches.batch_id"), nullable=False),
+    Column("token_id", Text, nullable=False, index=True),
+    Column("ordinal", Integer, nullable=False),
+    PrimaryKeyConstraint("batch_id", "ordinal"),
+)
+
+artifacts_table = Table(
+    "artifacts",
+    metadata,
+    Column("artifact_id", Text, primary_key=True),
+    Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False, index=True),
+    Column("sink_node_id", Text, nullable=False),
+    Column("path_or_uri", Text, nullable=False),
+    Column("content_hash", Text),
+    Column("size_bytes", BigInteger),
+    Column("rows", BigInteger, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+experiment_assignments_table = Table(
+    "experiment_assignments",
+    metadata,
+    Column("assignment_id", Text, primary_key=True),
+    Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False),
+    Column("row_id", Text, nullable=False),  # → rows, which is a view and so can't be referred to
+    Column("experiment_id", Text, nullable=False),
+    Column("variant_id", Text, nullable=False),
+    Column("transform_overrides_json", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("run_id", "row_id", "experiment_id"),
+    Index("ix_exp_assignments_experiment", "run_id", "experiment_id"),
+    Index("ix_exp_assignments_variant", "experiment_id", "variant_id"),
+)
+
+checkpoints_table = Table(
+    "checkpoints",
+    metadata,
+    Column("run_no", Key, primary_key=True),
+    Column("commit_no", Integer, nullable=False),
+    Column("rows_read", BigInteger, nullable=False),
+    Column("source_positions", Text, nullable=False),  # JSON: source → position behind the last committed row
+    Column("sink_positions", Text, nullable=False),  # JSON: sink → position after the last flush
+    Column("committed_at", UtcDateTime, nullable=False),
+)
