@@ -1,0 +1,229 @@
+"""Experiments: which variant of a transform a row meets, decided the same way for ever."""
+
+import hashlib
+import math
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from elspeth.core.config.models_base import Settings, StepName, Text, broken_rule, shown
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise broken_rule(f"{shown(value)} where a number must be", fix="write a number without quotes")
+    return value
+
+
+Percentage = Annotated[int | float, BeforeValidator(_number)]
+CENTI = Decimal("0.01")
+
+
+def _hundredths(value: int | float) -> Decimal:
+    """A percentage in hundredths, exactly as it was written (0.1 is 10, not 10.000000000000000555)."""
+    return Decimal(repr(value)) / CENTI
+
+
+def _tidy(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+class VariantConfig(Settings):
+    """One version of the transform that an experiment varies."""
+
+    variant_id: Text = Field(description="The variant's name, unique in the experiment.")
+    weight: Percentage = Field(
+        ge=0, le=100, description="Percent of the units that get this variant, in multiples of 0.01."
+    )
+    transform_overrides: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the transform that are different in this variant."
+    )
+    description: str = Field("", description="What is different, in words.")
+
+
+def _limit(value: Any) -> Any:
+    if value is None:
+        return value
+    if isinstance(value, str):
+        number = value.removesuffix("%").strip()
+        plain = number.replace(".", "", 1)
+        if not (plain.isascii() and plain.isdigit()) or not value.endswith("%"):
+            raise broken_rule(f"{value!r} is neither a number nor a percentage", fix="write e.g. 20% or 0.2")
+    elif _number(value) < 0:
+        raise broken_rule(f"a limit cannot be negative, and this is {value}", fix="leave out the sign")
+    return value
+
+
+Limit = Annotated[int | float | str | None, BeforeValidator(_limit)]
+
+
+class GuardrailConfig(Settings):
+    """How far a metric may get worse before the experiment counts as harmful.
+
+    Limits are relative where they are written with a percent sign (``20%``), else absolute.
+    """
+
+    max_increase: Limit = Field(
+        None, description="The largest increase that is tolerated, e.g. `20%` or `0.5`."
+    )
+    max_decrease: Limit = Field(None, description="The largest decrease that is tolerated, e.g. `1%`.")
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> "GuardrailConfig":
+        if self.max_increase is None and self.max_decrease is None:
+            raise broken_rule("a guardrail without a limit guards nothing", fix="add `max_increase: 20%`")
+        return self
+
+
+class MetricConfig(Settings):
+    """What is measured, and which direction is good."""
+
+    name: Text = Field(description="The metric's name, unique in the experiment.")
+    value: Text = Field(
+        description="An expression over `row`, or `usage.…` and `state.…` for what the call's record says."
+    )
+    type: Literal["mean", "proportion", "ratio", "quantile", "count"] = Field(
+        "mean", description="How the values of a variant become one figure."
+    )
+    per: Text | None = Field(None, description="The denominator of a `ratio`: an expression, or `rows`.")
+    q: float | None = Field(None, gt=0, lt=1, description="Which quantile, e.g. 0.95, for `type: quantile`.")
+    goal: Literal["increase", "decrease"] = Field("increase", description="Which direction is better.")
+    primary: bool = Field(
+        False, description="Whether the verdict rests on this metric (corrected for several)."
+    )
+    guardrail: GuardrailConfig | None = Field(None, description="How much worse it may get at most.")
+    covariate: Text | None = Field(
+        None, description="An expression for a value known before the experiment, to reduce variance (CUPED)."
+    )
+    non_inferiority_margin: Percentage | None = Field(
+        None, gt=0, description="How much worse still counts as `non-inferior`, in the metric's own unit."
+    )
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "MetricConfig":
+        for key, kind, example in (("per", "ratio", "rows"), ("q", "quantile", "0.95")):
+            given = getattr(self, key) is not None
+            if given and self.type != kind:
+                raise broken_rule(
+                    f"{key} has no meaning with type: {self.type}",
+                    fix=f"write `type: {kind}`, or take {key} out",
+                    at=(key,),
+                )
+            if self.type == kind and not given:
+                raise broken_rule(f"a {kind} needs `{key}`", fix=f"add `{key}: {example}`", at=("type",))
+        return self
+
+
+class ExperimentConfig(Settings):
+    """A comparison of variants of one transform on the same stream of rows."""
+
+    experiment_id: Text = Field(
+        description="The experiment's identity; part of the hash that assigns variants."
+    )
+    name: Text = Field(description="The experiment's title, for people.")
+    description: str = Field("", description="What the experiment is about.")
+    enabled: bool = Field(
+        True, description="Whether rows are assigned; false runs the transform as configured."
+    )
+    transform: StepName | None = Field(
+        None, description="The transform that is varied; may be left out where only one fits."
+    )
+    unit: Text | None = Field(
+        None,
+        description="An expression for what is assigned, e.g. `row['customer_id']`; default: the source row's"
+        " content hash.",
+    )
+    mode: Literal["split", "paired"] = Field(
+        "split", description="`split`: each unit meets one variant; `paired`: every row goes through all."
+    )
+    control: Text | None = Field(None, description="The variant to compare with; default: the first.")
+    exposure: Percentage = Field(
+        100, gt=0, le=100, description="Percent of the units that take part; the others meet no variant."
+    )
+    variants: list[VariantConfig] = Field(
+        strict=False, description="The variants; their weights must total exactly 100."
+    )
+    metrics: list[MetricConfig] = Field(
+        default_factory=list, strict=False, description="What is measured per variant."
+    )
+
+    @field_validator("experiment_id", mode="after")
+    @classmethod
+    def _no_colon(cls, value: str) -> str:
+        if ":" in value:
+            raise broken_rule(
+                f"experiment_id {value!r} contains ':', which separates it from the unit in the hash",
+                fix=f"write {value.replace(':', '-')!r}",
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "ExperimentConfig":
+        self._check_weights()
+        _unique([variant.variant_id for variant in self.variants], ("variants", "variant_id"))
+        _unique([metric.name for metric in self.metrics], ("metrics", "name"))
+        ids = [variant.variant_id for variant in self.variants]
+        if self.control is not None and self.control not in ids:
+            raise broken_rule(
+                f"control {self.control!r} is not one of the variants",
+                fix=f"choose one of {', '.join(ids)}",
+                at=("control",),
+            )
+        if _hundredths(self.exposure) % 1:
+            raise broken_rule(
+                f"exposure {self.exposure} is not a multiple of 0.01", fix="round it", at=("exposure",)
+            )
+        return self
+
+    def _check_weights(self) -> None:
+        total = sum((_hundredths(variant.weight) for variant in self.variants), Decimal()) * CENTI
+        if total != 100:
+            given = " + ".join(f"{variant.weight:g}" for variant in self.variants)
+            raise broken_rule(
+                f"the weights of the variants total {_tidy(total)} ({given or 'none'}), but must total 100",
+                fix="change the weights so that they total exactly 100",
+                at=("variants",),
+            )
+        if len(self.variants) < 2:
+            raise broken_rule(
+                "an experiment with one variant compares nothing", fix="add a variant", at=("variants",)
+            )
+        for index, variant in enumerate(self.variants):
+            if _hundredths(variant.weight) % 1:
+                raise broken_rule(
+                    f"weight {variant.weight} of variant {variant.variant_id!r} is not a multiple of 0.01",
+                    fix="round the weights to two decimals, keeping the total of 100",
+                    at=("variants", index, "weight"),
+                )
+
+    @property
+    def total_weight(self) -> int | float:
+        """The exact sum of the weights: 100 in every experiment that was accepted."""
+        return _tidy(sum((_hundredths(variant.weight) for variant in self.variants), Decimal()) * CENTI)
+
+    def assign_variant(self, row_id: str) -> VariantConfig:
+        """The variant of a unit: the same in every process, on every machine, in every release.
+
+        ``row_id`` must be stable across runs (the value of ``unit``, or the row's content hash); an
+        id made for this run would assign every row anew. Buckets are SHA-256 of
+        ``experiment_id:row_id`` modulo 100; where a weight has decimals each bucket is divided into
+        100 more, which leaves integer weights as they were.
+        """
+        digest = hashlib.sha256(f"{self.experiment_id}:{row_id}".encode()).digest()
+        number = int.from_bytes(digest, "big")
+        fine = (number % 100) * 100 + (number // 100) % 100
+        cumulative = Decimal()
+        for variant in self.variants:
+            cumulative += _hundredths(variant.weight)
+            if fine < cumulative:
+                return variant
+        raise AssertionError("weights total 100, so every bucket has a variant")
+
+
+def _unique(names: list[str], at: tuple[str, str]) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise broken_rule(
+                f"{at[1]} {name!r} is used twice", fix="choose another", at=(at[0], index, at[1])
+            )
