@@ -1,0 +1,52 @@
+"""The plugins that come with ELSPETH, announced by the same hooks as everyone else's."""
+
+from elspeth.plugins.hookspecs import Announced, hookimpl
+from elspeth.plugins.refs import PluginRef
+
+_SOURCES = (
+    PluginRef("csv", "elspeth.plugins.sources.csv:CsvSource", "Rows of a CSV file."),
+    PluginRef("json", "elspeth.plugins.sources.json:JsonSource", "Objects of a JSON or JSONL file."),
+    PluginRef(
+        "parquet", "elspeth.plugins.sources.parquet:ParquetSource", "Rows of a Parquet file.", extra="parquet"
+    ),
+    PluginRef("text", "elspeth.plugins.sources.text:TextSource", "Lines of a text file."),
+    PluginRef("database", "elspeth.plugins.sources.database:DatabaseSource", "Rows of a database query."),
+    PluginRef("null", "elspeth.plugins.sources.null:NullSource", "No rows at all."),
+)
+_TRANSFORMS = (
+    PluginRef("passthrough", "elspeth.plugins.transforms.passthrough:Passthrough", "Hand rows on unchanged."),
+    PluginRef(
+        "field_mapper",
+        "elspeth.plugins.transforms.field_mapper:FieldMapper",
+        "Rename, select, drop and compute fields.",
+    ),
+    PluginRef("truncate", "elspeth.plugins.transforms.truncate:Truncate", "Cut long text to a length."),
+)
+_SINKS = (
+    PluginRef("csv", "elspeth.plugins.sinks.csv:CsvSink", "Rows into a CSV file."),
+    PluginRef("json", "elspeth.plugins.sinks.json:JsonSink", "Rows into a JSON or JSONL file."),
+    PluginRef(
+        "parquet", "elspeth.plugins.sinks.parquet:ParquetSink", "Rows into a Parquet file.", extra="parquet"
+    ),
+    PluginRef("text", "elspeth.plugins.sinks.text:TextSink", "One field of each row as a line of text."),
+    PluginRef("database", "elspeth.plugins.sinks.database:DatabaseSink", "Rows into a database table."),
+    PluginRef("null", "elspeth.plugins.sinks.null:NullSink", "Take rows and keep nothing."),
+)
+
+
+@hookimpl
+def elspeth_sources() -> Announced:
+    """The sources of the core."""
+    return _SOURCES
+
+
+@hookimpl
+def elspeth_transforms() -> Announced:
+    """The transforms of the core."""
+    return _TRANSFORMS
+
+
+@hookimpl
+def elspeth_sinks() -> Announced:
+    """The sinks of the core."""
+    return _SINKS
