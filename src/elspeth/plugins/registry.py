@@ -201,7 +201,7 @@ def _import(kind: Kind, ref: PluginRef, distribution: str) -> type[Any]:
         cls = getattr(import_module(module_name), class_name)
     except ModuleNotFoundError as error:
         missing = error.name or "a module"
-        if ref.extra and missing.partition(".")[0] != module_name.partition(".")[0]:
+        if ref.extra and not f"{module_name}.".startswith(f"{missing}."):
             raise UsageError(
                 f"the {kind} '{ref.name}' needs '{missing}', which is not installed",
                 fix=f'pip install "{distribution}[{ref.extra}]"',
