@@ -1,0 +1,63 @@
+# Two commands from a fresh clone: `make demo` and `make test`. Everything lives in .venv.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= auto
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench soak lock clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.python:
+	@command -v $(PYTHON) >/dev/null 2>&1 || { \
+	  echo "$(PYTHON) is not on the PATH. Install Python 3.11 or later, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.locked: $(VENV)/.python requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: $(VENV)/.installed  ## make .venv with everything, at the locked versions
+
+demo: setup  ## run a pipeline over 20,190 real rows, then tell one row's story
+	$(BIN)/elspeth run examples/claims/pipeline.yaml
+	$(BIN)/elspeth explain latest --row 15
+
+test: setup  ## all tests but the soak
+	$(BIN)/pytest -q -n $(JOBS)
+
+check: setup  ## format, lint, types, import rules, shape
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -q tests/test_shape.py tests/test_repository.py
+
+format: setup  ## let ruff put files into shape
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup  ## measure speed, memory and size; writes docs/performance.md
+	$(BIN)/python benchmarks/bench_pipeline.py
+
+soak: setup  ## the tests that take minutes
+	$(BIN)/pytest -q -m soak
+
+lock: $(VENV)/.python  ## write requirements.lock anew from pyproject.toml
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	build/lock/bin/uv pip compile pyproject.toml --quiet --no-config --universal --python-version 3.11 \
+	  --all-extras --group dev --generate-hashes --no-header --no-annotate --upgrade -o requirements.lock
+
+clean:  ## remove everything that make made, .venv too
+	rm -rf $(VENV) build dist benchmarks/.work examples/*/out .elspeth
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
