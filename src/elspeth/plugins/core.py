@@ -21,6 +21,29 @@ _TRANSFORMS = (
         "Rename, select, drop and compute fields.",
     ),
     PluginRef("truncate", "elspeth.plugins.transforms.truncate:Truncate", "Cut long text to a length."),
+    PluginRef(
+        "keyword_filter",
+        "elspeth.plugins.transforms.keyword_filter:KeywordFilter",
+        "Turn away rows whose text matches a pattern.",
+    ),
+    PluginRef(
+        "type_coerce",
+        "elspeth.plugins.transforms.type_coerce:TypeCoerce",
+        "Convert fields to other types, exactly.",
+    ),
+    PluginRef(
+        "value_transform",
+        "elspeth.plugins.transforms.value_transform:ValueTransform",
+        "Compute fields from fields.",
+    ),
+    PluginRef(
+        "json_explode",
+        "elspeth.plugins.transforms.json_explode:JsonExplode",
+        "One row per element of a list.",
+    ),
+    PluginRef(
+        "line_explode", "elspeth.plugins.transforms.line_explode:LineExplode", "One row per line of a text."
+    ),
 )
 _SINKS = (
     PluginRef("csv", "elspeth.plugins.sinks.csv:CsvSink", "Rows into a CSV file."),

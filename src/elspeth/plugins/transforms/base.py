@@ -1,19 +1,32 @@
 """What all transforms have in common, so that a transform is its options and its ``process``."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from elspeth.contracts.enums import Determinism
 from elspeth.contracts.plugins import PluginContext, Row
 from elspeth.contracts.results import TransformResult
 from elspeth.contracts.schema import OBSERVED, PluginSchema
+from elspeth.plugins.schemas import SchemaOptions
 
 
-class TransformOptions(BaseModel):
-    """The base of options models: unknown keys are refused, values cannot be changed."""
+class Options(BaseModel):
+    """The base of models inside options: unknown keys are refused, values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TransformOptions(Options):
+    """The base of a transform's options: what every transform takes."""
+
+    declared: SchemaOptions | None = Field(
+        default=None,
+        alias="schema",
+        description="What the rows that come in must look like; checked at validation, nothing is coerced.",
+    )
 
 
 class BaseTransform:
@@ -41,6 +54,14 @@ class BaseTransform:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = self.options_model.model_validate(options)
+        declared = getattr(self.options, "declared", None)
+        if declared is not None:
+            self.input_schema = declared.to_schema()
+
+    def require(self, fields: Iterable[str]) -> None:
+        """Demand, at validation, that rows come in with these fields. For use in ``__init__``."""
+        demanded = self.input_schema.required.union(fields)
+        self.input_schema = replace(self.input_schema, required=demanded)
 
     def on_start(self, ctx: PluginContext) -> None:
         """Nothing to acquire."""

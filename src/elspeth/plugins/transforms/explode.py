@@ -1,7 +1,6 @@
 """One row into several: what ``json_explode`` and ``line_explode`` share."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from pydantic import Field
@@ -10,6 +9,7 @@ from elspeth.contracts.plugins import Row
 from elspeth.contracts.results import TransformResult
 from elspeth.contracts.schema import FieldSpec, FieldType, PluginSchema
 from elspeth.plugins.transforms.base import TransformOptions
+from elspeth.plugins.transforms.schema_changes import with_fields
 
 
 class ExplodeOptions(TransformOptions):
@@ -54,10 +54,4 @@ def exploded_schema(
     new = [FieldSpec(output, kind)]
     if index is not None:
         new.append(FieldSpec(index, FieldType.INT))
-    gone = {field, *(spec.name for spec in new)}
-    return replace(
-        incoming,
-        fields=(*(spec for spec in incoming.fields if spec.name not in gone), *new),
-        guaranteed=incoming.guaranteed - gone,
-        required=frozenset(),
-    )
+    return with_fields(incoming, new, without=frozenset({field}))

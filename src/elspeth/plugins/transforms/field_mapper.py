@@ -9,9 +9,12 @@ from pydantic_core import PydanticCustomError
 
 from elspeth.contracts.plugins import PluginContext, Row
 from elspeth.contracts.results import TransformResult
-from elspeth.contracts.schema import PluginSchema, SchemaMode
+from elspeth.contracts.schema import FieldSpec, PluginSchema, SchemaMode
+from elspeth.core.expressions import EVALUATION_ERRORS
 from elspeth.plugins.transforms.base import BaseTransform, TransformOptions
+from elspeth.plugins.transforms.formulas import ExpressionText, Formula, targets
 from elspeth.plugins.transforms.reasons import missing_field
+from elspeth.plugins.transforms.schema_changes import with_fields
 
 _Plan = Callable[[Row], TransformResult]
 _MOST_PLANS = 64
@@ -26,6 +29,10 @@ class FieldMapperOptions(TransformOptions):
     )
     select_only: bool = Field(
         default=False, description="Keep only the fields of `mapping` (and `computed`), in that order."
+    )
+    computed: dict[str, ExpressionText] = Field(
+        default_factory=dict,
+        description="Field name → expression over the incoming row (old names); set after the renames.",
     )
     drop: list[str] = Field(default_factory=list, description="Fields to leave out.")
     strict: bool = Field(
@@ -43,6 +50,13 @@ class FieldMapperOptions(TransformOptions):
                     {"first": olds[new], "second": old, "new": new},
                 )
             olds[new] = old
+        for name in self.computed:
+            if name in olds:
+                raise PydanticCustomError(
+                    "mapping_collision",
+                    "field '{new}' is both computed and the new name of '{old}'",
+                    {"new": name, "old": olds[name]},
+                )
         for name in self.drop:
             if name in self.mapping:
                 raise PydanticCustomError(
@@ -65,9 +79,11 @@ class FieldMapper(BaseTransform):
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
         self._drop = frozenset(self.options.drop)
+        self._formulas = tuple(Formula(*item) for item in self.options.computed.items())
         self._plans: dict[tuple[str, ...], _Plan] = {}
+        self.require(name for formula in self._formulas for name in formula.expression.required_fields)
         if self.options.strict:
-            self.input_schema = PluginSchema.demanding(self.options.mapping)
+            self.require(self.options.mapping)
 
     def process(self, row: Row, ctx: PluginContext) -> TransformResult:
         """A new row; an error where a mapped field is missing or a new name is taken."""
@@ -75,20 +91,32 @@ class FieldMapper(BaseTransform):
         plan = self._plans.get(shape)
         if plan is None:
             plan = self._plan(shape)
-        return plan(row)
+        return plan(row) if not self._formulas else self._compute(plan(row), row)
+
+    def _compute(self, mapped: TransformResult, row: Row) -> TransformResult:
+        """Add the computed fields to the row that the plan has just made."""
+        if mapped.row is not None:
+            for formula in self._formulas:
+                try:
+                    mapped.row[formula.target] = formula.fn(row)
+                except EVALUATION_ERRORS as error:
+                    return TransformResult.error(formula.failure(error, row))
+        return mapped
 
     def output_schema(self, incoming: PluginSchema) -> PluginSchema:
-        """The promises under their new names."""
-        sure = self._renames(tuple(incoming.promises))
+        """The promises under their new names; with ``select_only`` nothing else."""
         declared = {spec.name: spec for spec in incoming.fields}
-        kept = self._renames(tuple(declared))
-        return replace(
-            incoming,
-            mode=SchemaMode.FLEXIBLE if incoming.mode is SchemaMode.FIXED else incoming.mode,
-            fields=tuple(replace(declared[old], name=new) for old, new in kept),
-            guaranteed=frozenset(new for _, new in sure),
-            required=frozenset(),
+        sure = incoming.promises.union(self.options.mapping if self.options.strict else ())
+        if self.options.select_only:
+            declared = {
+                old: declared.get(old, FieldSpec(old, required=False)) for old in self.options.mapping
+            }
+        mapped = PluginSchema(
+            mode=SchemaMode.FIXED if self.options.select_only else incoming.mode,
+            fields=tuple(replace(declared[old], name=new) for old, new in self._renames(tuple(declared))),
+            guaranteed=frozenset(new for _, new in self._renames(tuple(sure))),
         )
+        return with_fields(mapped, targets(self._formulas))
 
     def _renames(self, shape: tuple[str, ...]) -> list[tuple[str, str]]:
         """(old, new) for every field that a row of this shape keeps, in order."""

@@ -36,7 +36,7 @@ class JsonExplode(BaseTransform):
         self._field = self.options.array_field
         self._output = self.options.output_field
         self._index = f"{self._output}_index" if self.options.include_index else None
-        self.input_schema = PluginSchema.demanding([self._field])
+        self.require([self._field])
 
     def output_schema(self, incoming: PluginSchema) -> PluginSchema:
         """The element instead of the list."""

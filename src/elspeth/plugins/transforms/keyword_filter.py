@@ -8,7 +8,6 @@ from pydantic_core import PydanticCustomError
 
 from elspeth.contracts.plugins import PluginContext, Row
 from elspeth.contracts.results import TransformResult
-from elspeth.contracts.schema import PluginSchema
 from elspeth.plugins.transforms.base import BaseTransform, TransformOptions
 from elspeth.plugins.transforms.patterns import checked_pattern, compile_pattern
 from elspeth.plugins.transforms.reasons import missing_field
@@ -33,7 +32,8 @@ class KeywordFilterOptions(TransformOptions):
         description="Regular expressions (RE2 syntax); `(?i)` in front ignores case.",
     )
     strict: bool = Field(
-        default=True, description="A row that lacks one of the fields is an error; `false`: it is not searched."
+        default=True,
+        description="A row that lacks one of the fields is an error; `false`: it is not searched.",
     )
 
 
@@ -54,7 +54,7 @@ class KeywordFilter(BaseTransform):
         self._fields = None if self.options.fields == "all" else tuple(self.options.fields)
         self._searches = tuple((text, compile_pattern(text).search) for text in self.options.blocked_patterns)
         if self._fields is not None and self.options.strict:
-            self.input_schema = PluginSchema.demanding(self._fields)
+            self.require(self._fields)
 
     def process(self, row: Row, ctx: PluginContext) -> TransformResult:
         """The row itself, or an error that names the first field and pattern that matched."""

@@ -43,7 +43,7 @@ class LineExplode(BaseTransform):
         self._field = self.options.source_field
         self._output = self.options.output_field
         self._index = f"{self._output}_index" if self.options.include_index else None
-        self.input_schema = PluginSchema.demanding([self._field])
+        self.require([self._field])
 
     def output_schema(self, incoming: PluginSchema) -> PluginSchema:
         """The line instead of the text."""

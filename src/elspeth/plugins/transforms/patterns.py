@@ -39,8 +39,7 @@ def compile_pattern(text: str) -> Pattern:
         detail = error.args[0]
         cause = detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)
         raise ValueError(
-            f"the pattern {text!r} cannot be used: {cause} "
-            "(RE2 syntax: no look-around, no backreferences)"
+            f"the pattern {text!r} cannot be used: {cause} (RE2 syntax: no look-around, no backreferences)"
         ) from error
     return compiled
 

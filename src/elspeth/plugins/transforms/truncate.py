@@ -7,7 +7,6 @@ from pydantic_core import PydanticCustomError
 
 from elspeth.contracts.plugins import PluginContext, Row
 from elspeth.contracts.results import TransformResult
-from elspeth.contracts.schema import PluginSchema
 from elspeth.plugins.transforms.base import BaseTransform, TransformOptions
 from elspeth.plugins.transforms.reasons import missing_field
 
@@ -54,7 +53,7 @@ class Truncate(BaseTransform):
         self._cuts = tuple((name, n, n - len(suffix)) for name, n in self.options.fields.items())
         self._strict = self.options.strict
         if self._strict:
-            self.input_schema = PluginSchema.demanding(self.options.fields)
+            self.require(self.options.fields)
 
     def process(self, row: Row, ctx: PluginContext) -> TransformResult:
         """A copy of the row with its long text cut, or the row itself if nothing is too long."""
