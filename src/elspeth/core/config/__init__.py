@@ -1,6 +1,8 @@
 """Pipeline files: reading them strictly, with a place and a remedy for everything that is wrong."""
 
 from elspeth.core.config.experiments import ExperimentConfig, VariantConfig
+from elspeth.core.config.loaded import LoadedPipeline
+from elspeth.core.config.loader import load_pipeline
 from elspeth.core.config.nodes import (
     AggregationSettings,
     CoalesceSettings,
@@ -17,10 +19,12 @@ __all__ = [
     "CoalesceSettings",
     "ExperimentConfig",
     "GateSettings",
+    "LoadedPipeline",
     "PipelineSettings",
     "QueueSettings",
     "SinkSettings",
     "SourceSettings",
     "TransformSettings",
     "VariantConfig",
+    "load_pipeline",
 ]

@@ -1,0 +1,156 @@
+"""From a file to settings, or to everything that is wrong with it at once."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from elspeth.contracts.errors import ConfigurationError, Location, Problem
+from elspeth.core.config.checks import cross_checks
+from elspeth.core.config.document import Document, construct
+from elspeth.core.config.loaded import LoadedPipeline
+from elspeth.core.config.overrides import apply_environment, apply_overrides
+from elspeth.core.config.pipeline import ONLY_SOURCE, PipelineSettings
+from elspeth.core.config.translate import problems_of
+from elspeth.core.config.yaml_errors import BadYaml
+from elspeth.core.config.yaml_tree import MAX_BYTES, compose
+
+MINIMAL = "see `elspeth init` for a small pipeline to begin with"
+
+
+def load_pipeline(
+    path: str | os.PathLike[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> LoadedPipeline:
+    """Read, expand, override and validate a pipeline file.
+
+    ``environ`` replaces the process's environment, ``overrides`` maps dotted keys to values and
+    wins over both. Raises ConfigurationError with every problem, in file order; only text that is
+    not YAML ends the search at its first problem.
+    """
+    environment = os.environ if environ is None else environ
+    file = Path(path)
+    document = read_document(file, environment)
+    apply_environment(document, environment)
+    apply_overrides(document, overrides or {})
+    adopt_model_paths(document)
+    settings = _validated(document)
+    if settings is None:
+        raise ConfigurationError(_in_file_order(document.problems))
+    origins = frozenset(document.from_environment)
+    return LoadedPipeline(settings, file, document.text, origins, document)
+
+
+def read_document(file: Path, environ: Mapping[str, str]) -> Document:
+    """The data of a YAML file with positions. Raises ConfigurationError if there is no mapping in it."""
+    text = _read_text(file)
+    document = Document(str(file), text)
+    try:
+        root = compose(text)
+    except BadYaml as bad:
+        problem = document.problem_at(document.location(bad.mark), bad.what, bad.fix)
+        raise ConfigurationError([problem]) from None
+    if root is None:
+        raise _refused(file, "the file is empty", MINIMAL)
+    construct(document, root, environ)
+    if not isinstance(document.data, dict):
+        what = "a pipeline file must be a mapping of keys to values"
+        if document.data is None:
+            raise _refused(file, "the file is empty", MINIMAL)
+        raise ConfigurationError([document.problem((), what, "begin with `source:`")])
+    return document
+
+
+def _read_text(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise _refused(file, "there is no such file", _nearby(file)) from None
+    except IsADirectoryError:
+        raise _refused(file, "this is a directory, not a pipeline file", _inside(file)) from None
+    except PermissionError:
+        raise _refused(file, "this file may not be read", "change its permissions") from None
+    except OSError as error:
+        raise _refused(file, f"this file cannot be read: {error.strerror}", "") from None
+    if len(data) > MAX_BYTES:
+        raise _refused(
+            file, "the file is larger than 10 MB", "a pipeline is a few hundred lines; is it data?"
+        )
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        raise _refused(file, "the file is UTF-16, not UTF-8", "save it as UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        what = f"this line is not UTF-8 (byte 0x{data[error.start]:02x})"
+        raise ConfigurationError(
+            [Problem(what, "save the file as UTF-8", Location(str(file), line))]
+        ) from None
+
+
+def _refused(file: Path, what: str, fix: str) -> ConfigurationError:
+    return ConfigurationError([Problem(what, fix, Location(str(file)))])
+
+
+def _nearby(file: Path) -> str:
+    candidates = _yaml_files(file.parent)
+    return (
+        f"here are: {', '.join(candidates)}" if candidates else "check the path, or begin with `elspeth init`"
+    )
+
+
+def _inside(directory: Path) -> str:
+    candidates = _yaml_files(directory)
+    return f"name a file in it: {', '.join(candidates)}" if candidates else "name a file"
+
+
+def _yaml_files(directory: Path) -> list[str]:
+    try:
+        return sorted(str(found) for suffix in ("yaml", "yml") for found in directory.glob(f"*.{suffix}"))[:5]
+    except OSError:
+        return []
+
+
+def adopt_model_paths(document: Document) -> None:
+    """Rewrite data and key paths in the terms of the models: no short forms, options hoisted."""
+    data = document.data
+    for short, long, first in (("source", "sources", ONLY_SOURCE), ("experiment", "experiments", 0)):
+        if short in data and long not in data:
+            document.move((short,), (long, first))
+            document.places[(long,)] = document.places[(long, first)]
+            value = data.pop(short)
+            data[long] = [value] if first == 0 else {first: value}
+    sources = data.get("sources")
+    for name, source in sources.items() if isinstance(sources, dict) else ():
+        key = "on_validation_failure"
+        inside = source.get("options") if isinstance(source, dict) else None
+        if isinstance(inside, dict) and key in inside and key not in source:
+            document.move(("sources", name, "options", key), ("sources", name, key))
+            source[key] = inside.pop(key)
+
+
+def _validated(document: Document) -> PipelineSettings | None:
+    """The settings, or None with all problems collected in the document."""
+    settings = None
+    try:
+        settings = PipelineSettings.model_validate(document.data)
+    except ValidationError as error:
+        document.problems += problems_of(document, error.errors(include_url=False), PipelineSettings)
+    document.problems += cross_checks(document, document.data)
+    return None if document.problems else settings
+
+
+def _in_file_order(problems: list[Problem]) -> list[Problem]:
+    """By position, what the file did not say last; a problem that two aliases share comes once."""
+
+    def position(problem: Problem) -> tuple[bool, int, int]:
+        where = problem.location or Location("")
+        return (where.line == 0, where.line, where.column)
+
+    unique = {(problem.location, problem.what): problem for problem in problems}
+    return sorted(unique.values(), key=position)
