@@ -41,7 +41,8 @@ class Conversion(Options):
 
 
 Conversions = Annotated[
-    Annotated[list[Conversion], Tag("list")] | Annotated[dict[str, TypeName], Tag("map")],
+    Annotated[list[Conversion], Field(min_length=1), Tag("list")]
+    | Annotated[dict[str, TypeName], Field(min_length=1), Tag("map")],
     Discriminator(lambda value: "map" if isinstance(value, dict) else "list"),
 ]
 
@@ -49,9 +50,7 @@ Conversions = Annotated[
 class TypeCoerceOptions(TransformOptions):
     """Options of ``type_coerce``."""
 
-    conversions: Conversions = Field(
-        min_length=1, description="A list of `{field, to}`, or a map of field name → type."
-    )
+    conversions: Conversions = Field(description="A list of `{field, to}`, or a map of field name → type.")
 
     @property
     def specs(self) -> tuple[FieldSpec, ...]:

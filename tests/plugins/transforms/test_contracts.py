@@ -1,0 +1,108 @@
+"""Every transform of the core passes the shipped contract."""
+
+import inspect
+import sys
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from elspeth.contracts.plugins import Row
+from elspeth.plugins.registry import load_catalog
+from elspeth.testing import TransformContract
+
+
+class CoreContract(TransformContract):
+    """A transform of the catalog, by name and options."""
+
+    plugin: ClassVar[str]
+    options: ClassVar[dict[str, Any]]
+
+    def make(self) -> Any:
+        return load_catalog().transform(self.plugin)(self.options)
+
+    def rows(self) -> Sequence[Row]:
+        return [
+            {
+                "id": 1,
+                "name": "Ada",
+                "amount": 12.5,
+                "tags": ["x", {"y": ["z"]}],
+                "note": "first\nsecond\r\n",
+            },
+            {"id": 2, "name": None, "amount": Decimal("1.10"), "tags": [], "note": ""},
+            {"id": "3", "name": "a name that is long", "amount": None, "tags": "none", "note": None},
+            {"id": True, "name": "secret", "when": date(2024, 1, 31)},
+            {"note": "\nx", "tags": [None, 1], "title": "taken", "name": "n"},
+            {},
+        ]
+
+
+class TestPassthrough(CoreContract):
+    plugin = "passthrough"
+    options: ClassVar[dict[str, Any]] = {}
+
+
+class TestFieldMapper(CoreContract):
+    plugin = "field_mapper"
+    options: ClassVar[dict[str, Any]] = {
+        "mapping": {"name": "title"},
+        "drop": ["tags"],
+        "computed": {"double": "row['amount'] * 2"},
+    }
+
+
+class TestFieldMapperSelecting(CoreContract):
+    plugin = "field_mapper"
+    options: ClassVar[dict[str, Any]] = {
+        "mapping": {"id": "key", "note": "note"},
+        "select_only": True,
+        "strict": False,
+    }
+
+
+class TestTruncate(CoreContract):
+    plugin = "truncate"
+    options: ClassVar[dict[str, Any]] = {"fields": {"name": 5, "note": 3}, "suffix": "…"}
+
+
+class TestKeywordFilter(CoreContract):
+    plugin = "keyword_filter"
+    options: ClassVar[dict[str, Any]] = {"fields": "all", "blocked_patterns": ["(?i)SECRET", "^z$"]}
+
+
+class TestTypeCoerce(CoreContract):
+    plugin = "type_coerce"
+    options: ClassVar[dict[str, Any]] = {"conversions": {"id": "int", "amount": "decimal?"}}
+
+
+class TestValueTransform(CoreContract):
+    plugin = "value_transform"
+    options: ClassVar[dict[str, Any]] = {
+        "operations": [
+            {"target": "double", "expression": "row['amount'] * 2"},
+            {"target": "label", "expression": "'big' if row['double'] > 20 else row.get('name', 'none')"},
+        ]
+    }
+
+
+class TestJsonExplode(CoreContract):
+    plugin = "json_explode"
+    options: ClassVar[dict[str, Any]] = {"array_field": "tags", "output_field": "tag", "include_index": True}
+
+
+class TestLineExplode(CoreContract):
+    plugin = "line_explode"
+    options: ClassVar[dict[str, Any]] = {"source_field": "note", "output_field": "title"}
+
+
+def test_every_core_transform_has_a_contract_test() -> None:
+    classes = [cls for _, cls in inspect.getmembers(sys.modules[__name__], inspect.isclass)]
+    tested = {cls.plugin for cls in classes if issubclass(cls, CoreContract) and cls is not CoreContract}
+    catalog = load_catalog()
+    core = {
+        name
+        for name in catalog.names("transform")
+        if catalog.describe("transform", name).distribution == "elspeth"
+    }
+    assert core <= tested
