@@ -1,0 +1,164 @@
+"""Reading everything that is stored of one row, by primary key."""
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+from sqlalchemy import Connection, RowMapping, and_, bindparam, select
+
+from elspeth.contracts.errors import LandscapeError
+from elspeth.core.landscape import ids
+from elspeth.core.landscape.assembling import RowMaterial, token_id_of
+from elspeth.core.landscape.records import CallRecord, EdgeRecord, ErrorRecord
+from elspeth.core.landscape.stored import PathCache, StoredPath, StoredTrace, instant, read_traces
+from elspeth.core.landscape.tables import calls_table, errors_table, joins_table, traces_table
+
+_SAME_TOKEN = and_(
+    traces_table.c.run_no == errors_table.c.run_no,
+    traces_table.c.row_no == errors_table.c.row_no,
+    traces_table.c.token_no == errors_table.c.token_no,
+)
+ERRORS_OF_RUN = (
+    select(errors_table, traces_table.c.row_alias, traces_table.c.token_alias)
+    .select_from(errors_table.join(traces_table, _SAME_TOKEN))
+    .where(errors_table.c.run_no == bindparam("run_no"))
+    .order_by(*errors_table.primary_key.columns)
+)
+_ERRORS = ERRORS_OF_RUN.where(errors_table.c.row_no == bindparam("row_no"))
+_CALLS = (
+    select(*(calls_table.c[name] for name in CallRecord.__slots__))
+    .where(calls_table.c.state_id.in_(bindparam("state_ids", expanding=True)))
+    .order_by(calls_table.c.state_id, calls_table.c.call_index)
+)
+_PARENTS = (
+    select(
+        joins_table.c.token_no,
+        joins_table.c.parent_row_no,
+        joins_table.c.parent_token_no,
+        traces_table.c.token_alias,
+    )
+    .select_from(
+        joins_table.outerjoin(
+            traces_table,
+            and_(
+                traces_table.c.run_no == joins_table.c.run_no,
+                traces_table.c.row_no == joins_table.c.parent_row_no,
+                traces_table.c.token_no == joins_table.c.parent_token_no,
+            ),
+        )
+    )
+    .where(joins_table.c.run_no == bindparam("run_no"), joins_table.c.row_no == bindparam("row_no"))
+    .order_by(joins_table.c.token_no, joins_table.c.ordinal)
+)
+_CHILDREN = (
+    select(
+        joins_table.c.parent_token_no,
+        joins_table.c.row_no,
+        joins_table.c.token_no,
+        traces_table.c.token_alias,
+    )
+    .select_from(
+        joins_table.outerjoin(
+            traces_table,
+            and_(
+                traces_table.c.run_no == joins_table.c.run_no,
+                traces_table.c.row_no == joins_table.c.row_no,
+                traces_table.c.token_no == joins_table.c.token_no,
+            ),
+        )
+    )
+    .where(joins_table.c.run_no == bindparam("run_no"), joins_table.c.parent_row_no == bindparam("row_no"))
+    .order_by(joins_table.c.row_no, joins_table.c.token_no)
+)
+
+
+def read_material(
+    connection: Connection,
+    run: tuple[int, str],
+    row_no: int,
+    cache: PathCache,
+    edges: Mapping[str, EdgeRecord],
+) -> RowMaterial | None:
+    """All of one row; None if there is no such row. ``run`` is its number and id."""
+    run_no, run_id = run
+    traces = read_traces(connection, run_no, row_no)
+    if not traces:
+        return None
+    paths = cache.read(connection, run_no, {trace.path_no for trace in traces})
+    key = {"run_no": run_no, "row_no": row_no}
+    origins = {path.origin for path in paths.values()}
+    endings = {path.ending for path in paths.values()}
+    made_by_join = not origins.isdisjoint(("join", "batch"))
+    taken_in = not endings.isdisjoint(("joined", "batched"))
+    return RowMaterial(
+        run_id=run_id,
+        traces=traces,
+        paths=paths,
+        edges=edges,
+        errors=_errors(connection, run_id, key),
+        calls=_calls(connection, run_id, traces, paths),
+        joins=_parents(connection, run_id, key) if made_by_join else {},
+        joined_into=_children(connection, run_id, key) if taken_in else {},
+    )
+
+
+def error_record(run_id: str, row: RowMapping) -> ErrorRecord:
+    """One row of ``trace_errors``, with its token's aliases."""
+    try:
+        reason = orjson.loads(row["reason"])
+    except orjson.JSONDecodeError as error:
+        raise LandscapeError(
+            f"the reason of an error of row {row['row_no']} can't be read: {row['reason'][:60]!r} ({error})"
+        ) from error
+    token_id = row["token_alias"] or ids.token_id(run_id, row["row_no"], row["token_no"])
+    state_id = ids.state_id(token_id, row["step_index"], row["attempt"])
+    return ErrorRecord(
+        error_id=ids.error_id(state_id),
+        row_id=row["row_alias"] or ids.row_id(run_id, row["row_no"]),
+        token_id=token_id,
+        state_id=state_id,
+        node_id=row["node_id"],
+        kind=row["kind"],
+        reason=reason,
+        destination=row["destination"],
+        created_at=instant(row["t"]),
+    )
+
+
+def _errors(connection: Connection, run_id: str, key: Mapping[str, int]) -> dict[int, list[ErrorRecord]]:
+    found: dict[int, list[ErrorRecord]] = {}
+    for row in connection.execute(_ERRORS, key).mappings():
+        found.setdefault(row["token_no"], []).append(error_record(run_id, row))
+    return found
+
+
+def _calls(
+    connection: Connection, run_id: str, traces: Sequence[StoredTrace], paths: Mapping[int, StoredPath]
+) -> dict[str, list[CallRecord]]:
+    state_ids = [
+        ids.state_id(token_id_of(run_id, trace), step.step_index, step.attempt)
+        for trace in traces
+        for step in paths[trace.path_no].steps
+    ]
+    found: dict[str, list[CallRecord]] = {}
+    for start in range(0, len(state_ids), 500):
+        chunk = {"state_ids": state_ids[start : start + 500]}
+        for row in connection.execute(_CALLS, chunk).mappings():
+            cost = None if row["cost"] is None else float(row["cost"])
+            found.setdefault(row["state_id"], []).append(CallRecord(**{**row, "cost": cost}))
+    return found
+
+
+def _parents(connection: Connection, run_id: str, key: Mapping[str, int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for row in connection.execute(_PARENTS, key):
+        parent = row.token_alias or ids.token_id(run_id, row.parent_row_no, row.parent_token_no)
+        found.setdefault(row.token_no, []).append(parent)
+    return found
+
+
+def _children(connection: Connection, run_id: str, key: Mapping[str, int]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for row in connection.execute(_CHILDREN, key):
+        child = row.token_alias or ids.token_id(run_id, row.row_no, row.token_no)
+        found.setdefault(row.parent_token_no, []).append(child)
+    return found

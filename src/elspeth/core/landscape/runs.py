@@ -1,0 +1,79 @@
+"""Reading what a run as a whole left on record."""
+
+from difflib import get_close_matches
+
+from sqlalchemy import Connection, bindparam, select
+
+from elspeth.contracts.errors import NotFoundError
+from elspeth.core.landscape.records import ArtifactRecord, EdgeRecord, NodeRecord, RunRecord
+from elspeth.core.landscape.tables import artifacts_table, edges_table, nodes_table, runs_table
+
+LATEST = "latest"
+_NAMED = 5
+
+_RUN_COLUMNS = [runs_table.c[name] for name in RunRecord.__slots__]
+_NEWEST_FIRST = select(*_RUN_COLUMNS).order_by(runs_table.c.started_at.desc(), runs_table.c.run_no.desc())
+_RUN = select(*_RUN_COLUMNS).where(runs_table.c.run_id == bindparam("run_id"))
+_NODES = (
+    select(*(nodes_table.c[name] for name in NodeRecord.__slots__))
+    .where(nodes_table.c.run_id == bindparam("run_id"))
+    .order_by(nodes_table.c.sequence_in_pipeline, nodes_table.c.node_id)
+)
+_EDGES = (
+    select(*(edges_table.c[name] for name in EdgeRecord.__slots__))
+    .where(edges_table.c.run_id == bindparam("run_id"))
+    .order_by(edges_table.c.edge_id)
+)
+_ARTIFACTS = (
+    select(*(artifacts_table.c[name] for name in ArtifactRecord.__slots__))
+    .where(artifacts_table.c.run_id == bindparam("run_id"))
+    .order_by(artifacts_table.c.sink_node_id, artifacts_table.c.created_at)
+)
+
+
+def read_runs(connection: Connection, limit: int) -> list[RunRecord]:
+    """The newest runs, newest first."""
+    return [RunRecord(**row) for row in connection.execute(_NEWEST_FIRST.limit(limit)).mappings()]
+
+
+def read_run(connection: Connection, run: str) -> RunRecord:
+    """The run with this id, or the newest one for ``latest``. Raises NotFoundError."""
+    if run == LATEST:
+        newest = read_runs(connection, 1)
+        if not newest:
+            raise NotFoundError("no run is on record here", fix="run a pipeline first: elspeth run FILE")
+        return newest[0]
+    row = connection.execute(_RUN, {"run_id": run}).mappings().one_or_none()
+    if row is None:
+        raise _unknown_run(connection, run)
+    return RunRecord(**row)
+
+
+def read_nodes(connection: Connection, run_id: str) -> list[NodeRecord]:
+    """The nodes of a run in pipeline order."""
+    return [NodeRecord(**row) for row in connection.execute(_NODES, {"run_id": run_id}).mappings()]
+
+
+def read_edges(connection: Connection, run_id: str) -> list[EdgeRecord]:
+    """The edges of a run, by id."""
+    return [EdgeRecord(**row) for row in connection.execute(_EDGES, {"run_id": run_id}).mappings()]
+
+
+def read_artifacts(connection: Connection, run_id: str) -> list[ArtifactRecord]:
+    """What a run published, by sink."""
+    return [ArtifactRecord(**row) for row in connection.execute(_ARTIFACTS, {"run_id": run_id}).mappings()]
+
+
+def _unknown_run(connection: Connection, run: str) -> NotFoundError:
+    known = [found.run_id for found in read_runs(connection, 200)]
+    if not known:
+        return NotFoundError(
+            f"there is no run {run!r}: no run is on record here",
+            fix="run a pipeline first, or name the database: --database URL",
+        )
+    close = [name for name in known if run and (name.startswith(run) or name.endswith(run))][:_NAMED]
+    close = close or get_close_matches(run, known, n=1)
+    if close:
+        return NotFoundError(f"there is no run {run!r}", fix=f"did you mean {' or '.join(close)}?")
+    newest = ", ".join(known[:_NAMED])
+    return NotFoundError(f"there is no run {run!r}", fix=f"the newest runs are {newest}; or say `{LATEST}`")
