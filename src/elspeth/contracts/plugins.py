@@ -33,10 +33,12 @@ class PluginContext:
 
     The engine reuses one context per node and changes ``token`` (and ``attempt``) from row to row:
     take what you need while you are called, don't keep the context itself. A concurrent
-    transform's ``accept`` gets a context of its own, which it may keep.
+    transform's ``accept`` gets a context of its own, which it may keep. ``tokens`` is for sinks:
+    the tokens of the rows that they are given, in the same order.
     """
 
     token: AnyToken | None = None
+    tokens: Sequence[AnyToken] = ()
     landscape: Any = None
     run_id: str = ""
     node_id: str = ""

@@ -1,0 +1,150 @@
+"""Writing what a run is and how it ended; the rows' own records go through `writer`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import insert, update
+
+from elspeth.contracts.enums import RunMode, RunStatus
+from elspeth.contracts.plugins import Artifact
+from elspeth.core.clock import Clock
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.tables import artifacts_table, edges_table, nodes_table, runs_table
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """What is known of a run before its first row. ``settings`` must hold no secrets."""
+
+    run_id: str
+    settings: Mapping[str, Any]
+    config_hash: str
+    pipeline: str = ""
+    run_mode: RunMode = RunMode.LIVE
+    elspeth_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStart:
+    """One node as it is put on record; ``config`` must hold no secrets."""
+
+    node_id: str
+    plugin_name: str
+    node_type: str
+    plugin_version: str
+    determinism: str
+    config_hash: str
+    config: Mapping[str, Any]
+    sequence: int
+    schema: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeStart:
+    """One edge as it is put on record."""
+
+    edge_id: str
+    from_node_id: str
+    to_node_id: str
+    label: str
+    default_mode: str
+
+
+class LandscapeRecorder:
+    """Writes runs, nodes, edges, artifacts. Each call is one transaction."""
+
+    def __init__(self, db: LandscapeDB, clock: Clock | None = None) -> None:
+        self.db = db
+        self.clock = clock or Clock()
+
+    def begin_run(self, start: RunStart, nodes: Iterable[NodeStart] = (), edges: Iterable[EdgeStart] = ()) -> int:
+        """Put a run with its graph on record as ``running``; returns its number in this database."""
+        with self.db.engine.begin() as connection:
+            key = connection.execute(
+                insert(runs_table).values(
+                    run_id=start.run_id,
+                    started_at=self.clock.now(),
+                    status=RunStatus.RUNNING,
+                    config_hash=start.config_hash,
+                    settings_json=_text(start.settings),
+                    run_mode=start.run_mode,
+                    pipeline=start.pipeline,
+                    elspeth_version=start.elspeth_version,
+                )
+            ).inserted_primary_key
+            assert key is not None
+            node_rows = [
+                {
+                    "run_id": start.run_id,
+                    "node_id": node.node_id,
+                    "plugin_name": node.plugin_name,
+                    "node_type": node.node_type,
+                    "plugin_version": node.plugin_version,
+                    "determinism": node.determinism,
+                    "config_hash": node.config_hash,
+                    "config_json": _text(node.config),
+                    "sequence_in_pipeline": node.sequence,
+                    "schema_json": None if node.schema is None else _text(node.schema),
+                }
+                for node in nodes
+            ]
+            if node_rows:
+                connection.execute(insert(nodes_table), node_rows)
+            edge_rows = [
+                {
+                    "edge_id": edge.edge_id,
+                    "run_id": start.run_id,
+                    "from_node_id": edge.from_node_id,
+                    "to_node_id": edge.to_node_id,
+                    "label": edge.label,
+                    "default_mode": edge.default_mode,
+                }
+                for edge in edges
+            ]
+            if edge_rows:
+                connection.execute(insert(edges_table), edge_rows)
+        return int(key[0])
+
+    def record_schema(self, run_id: str, node_id: str, schema: Mapping[str, Any]) -> None:
+        """Put on record what a source found its columns to be."""
+        where = (nodes_table.c.run_id == run_id) & (nodes_table.c.node_id == node_id)
+        with self.db.engine.begin() as connection:
+            connection.execute(update(nodes_table).where(where).values(schema_json=_text(schema)))
+
+    def finish_run(
+        self,
+        run_id: str,
+        status: RunStatus,
+        artifacts: Sequence[tuple[str, Artifact]] = (),
+        *,
+        error: str | None = None,
+    ) -> datetime:
+        """Put down how a run ended, with what its sinks left behind, in one transaction."""
+        now = self.clock.now()
+        with self.db.engine.begin() as connection:
+            for number, (sink, artifact) in enumerate(artifacts):
+                connection.execute(
+                    insert(artifacts_table).values(
+                        artifact_id=f"{run_id}-a{number}",
+                        run_id=run_id,
+                        sink_node_id=sink,
+                        path_or_uri=artifact.path_or_uri,
+                        content_hash=artifact.content_hash,
+                        size_bytes=artifact.size_bytes,
+                        rows=artifact.rows,
+                        created_at=now,
+                    )
+                )
+            connection.execute(
+                update(runs_table)
+                .where(runs_table.c.run_id == run_id)
+                .values(status=status, completed_at=now, error=error)
+            )
+        return now
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()

@@ -1,0 +1,166 @@
+"""Everything that a run needs, built and checked; and the linked steps that the engine makes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from elspeth.contracts.enums import EdgeMode, NodeType
+from elspeth.contracts.plugins import PluginContext, Row, Sink, Source, Transform
+from elspeth.core.dag import Edge, Graph
+from elspeth.core.expressions import Expression
+from elspeth.engine.executors.gate import Exit, GateStep, Route
+from elspeth.engine.executors.sink import SinkStep
+from elspeth.engine.executors.source import SourceStep
+from elspeth.engine.executors.transform import TransformStep
+from elspeth.engine.live import LiveToken
+from elspeth.engine.steps import Discard, ErrorExit, Step, Workshop
+
+QUARANTINE = "quarantine"
+DISCARD = "discard"
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """A pipeline whose plugins are made and whose graph is valid.
+
+    ``settings`` and ``node_configs`` are what goes on record: JSON-able, secrets already replaced.
+    ``envelopes`` names the sinks that get the error and the whole row instead of the row alone.
+    """
+
+    graph: Graph
+    sources: Mapping[str, Source]
+    transforms: Mapping[str, Transform]
+    sinks: Mapping[str, Sink]
+    conditions: Mapping[str, Expression]
+    settings: Mapping[str, Any]
+    node_configs: Mapping[str, Mapping[str, Any]]
+    config_hash: str
+    pipeline: str = ""
+    envelopes: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """An assembly as linked steps."""
+
+    sources: Mapping[str, SourceStep]
+    sinks: Mapping[str, SinkStep]
+    contexts: Mapping[str, PluginContext]
+
+
+def edge_ids(graph: Graph, run_id: str) -> dict[Edge, str]:
+    """The id of each edge in one run."""
+    return {edge: f"{run_id}-e{number}" for number, edge in enumerate(graph.edges)}
+
+
+def link(assembly: Assembly, workshop: Workshop, landscape: Any) -> Machine:
+    """Make the step of every node and join them along the edges of the graph."""
+    return _Linker(assembly, workshop, landscape).link()
+
+
+class _Linker:
+    def __init__(self, assembly: Assembly, workshop: Workshop, landscape: Any) -> None:
+        self._assembly = assembly
+        self._graph = assembly.graph
+        self._workshop = workshop
+        self._edge_ids = edge_ids(assembly.graph, workshop.run_id)
+        self._discard = Discard(workshop)
+        self._sinks: dict[str, SinkStep] = {}
+        self._steps: dict[str, Step] = {}
+        self._contexts = {
+            node.node_id: PluginContext(landscape=landscape, run_id=workshop.run_id, node_id=node.node_id)
+            for node in self._graph.nodes
+        }
+
+    def link(self) -> Machine:
+        for node_id, plugin in self._assembly.sinks.items():
+            sink = SinkStep(self._workshop, node_id, plugin, self._contexts[node_id])
+            if node_id in self._assembly.envelopes:
+                sink.envelope = error_envelope
+            self._sinks[node_id] = self._steps[node_id] = sink
+        for node_id, sink in self._sinks.items():
+            sink.on_failure = self._error_exit(node_id)
+        sources = {node_id: self._source(node_id) for node_id in self._assembly.sources}
+        return Machine(sources, self._sinks, self._contexts)
+
+    def _source(self, node_id: str) -> SourceStep:
+        (edge,) = self._moves(node_id)
+        failed = self._error_exit(node_id)
+        assert failed is not None
+        return SourceStep(self._workshop, node_id, self._edge_ids[edge], self._behind(edge), failed)
+
+    def _behind(self, edge: Edge) -> Step:
+        return self._step(edge.to_node)
+
+    def _step(self, node_id: str) -> Step:
+        if node_id == DISCARD:
+            return self._discard
+        step = self._steps.get(node_id)
+        if step is not None:
+            return step
+        kind = self._graph.node(node_id).node_type
+        if kind is NodeType.QUEUE:
+            # A queue only joins edges: its tokens are in its consumer's hands at once.
+            (edge,) = self._moves(node_id)
+            step = self._steps[node_id] = self._behind(edge)
+            return step
+        return self._gate(node_id) if kind is NodeType.GATE else self._transform(node_id)
+
+    def _transform(self, node_id: str) -> TransformStep:
+        (edge,) = self._moves(node_id)
+        plugin = self._assembly.transforms[node_id]
+        step = TransformStep(self._workshop, node_id, plugin, self._contexts[node_id], self._edge_ids[edge])
+        self._steps[node_id] = step
+        step.following = self._behind(edge)
+        failed = self._error_exit(node_id)
+        assert failed is not None
+        step.failed = failed
+        return step
+
+    def _gate(self, node_id: str) -> GateStep:
+        condition = self._assembly.conditions[node_id]
+        step = GateStep(self._workshop, node_id, condition)
+        self._steps[node_id] = step
+        edges: dict[str, list[Edge]] = {}
+        for edge in self._graph.out_edges(node_id):
+            if edge.mode is not EdgeMode.DIVERT:
+                edges.setdefault(edge.label, []).append(edge)
+        going_on = edges.pop("continue", []) if "continue" not in self._labels(node_id) else []
+        for label, group in edges.items():
+            copies = group[0].mode is EdgeMode.COPY
+            exits = [self._exit(edge) for edge in (*group, *(going_on if copies and len(group) == 1 else ()))]
+            reason = {"condition": condition.text, "result": label}
+            step.routes[label] = Route(node_id, exits, group[0].mode, reason)
+        failed = self._error_exit(node_id)
+        assert failed is not None
+        step.failed = failed
+        return step
+
+    def _labels(self, node_id: str) -> frozenset[str]:
+        return frozenset(self._graph.node(node_id).config.get("routes", ()))
+
+    def _exit(self, edge: Edge) -> Exit:
+        return Exit(self._edge_ids[edge], edge.to_node, self._behind(edge))
+
+    def _moves(self, node_id: str) -> list[Edge]:
+        return [edge for edge in self._graph.out_edges(node_id) if edge.mode is not EdgeMode.DIVERT]
+
+    def _error_exit(self, node_id: str) -> ErrorExit | None:
+        for edge in self._graph.out_edges(node_id):
+            if edge.mode is EdgeMode.DIVERT:
+                return ErrorExit(
+                    self._workshop, node_id, self._edge_ids[edge], edge.to_node, self._behind(edge)
+                )
+        return None
+
+
+def error_envelope(token: LiveToken) -> Row:
+    """What the automatic quarantine sink writes: the error and the whole row."""
+    return {
+        "run_id": token.run_id,
+        "row_id": token.row_id,
+        "token_id": token.token_id,
+        "row_index": token.row_no,
+        "error": token.error,
+        "row": token.row,
+    }

@@ -1,0 +1,77 @@
+"""Where tokens end: buffered per sink until the group is committed."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from elspeth.contracts.errors import PluginError
+from elspeth.contracts.plugins import PluginContext, Row, Sink
+from elspeth.core.landscape.paths import Step as PathStep
+from elspeth.engine.live import LiveToken
+from elspeth.engine.steps import ErrorExit, Workshop
+
+Envelope = Callable[[LiveToken], Row]
+
+
+class SinkStep:
+    """One sink of a run.
+
+    ``envelope`` makes of a token what is written; by default that is the token's row.
+    ``on_failure`` is None where a row that can't be written must stop the run.
+    """
+
+    def __init__(self, workshop: Workshop, node_id: str, plugin: Sink, ctx: PluginContext) -> None:
+        self._workshop = workshop
+        self._ctx = ctx
+        self._written = PathStep(node_id, gap=True, ending="sink", sink=node_id)
+        self.node_id = node_id
+        self.plugin = plugin
+        self.on_failure: ErrorExit | None = None
+        self.envelope: Envelope | None = None
+        self.waiting: list[LiveToken] = []
+        self.rows = 0
+
+    def step(self, token: LiveToken) -> None:
+        """Take the token; it is written when the group is."""
+        self.waiting.append(token)
+        self._workshop.pending.tokens.append(token)
+
+    def write(self) -> None:
+        """Write all that waits. Rows that the plugin refuses go to ``on_failure`` and wait there."""
+        tokens, self.waiting = self.waiting, []
+        envelope = self.envelope
+        rows = [token.row for token in tokens] if envelope is None else [envelope(token) for token in tokens]
+        clock = self._workshop.clock.ns
+        self._ctx.tokens = tokens
+        began = clock()
+        failures = self.plugin.write(rows, self._ctx)
+        ended = clock()
+        if failures:
+            tokens = self._divert(tokens, {failure.index: failure.reason for failure in failures})
+        self.rows += len(tokens)
+        step = self._written
+        for token in tokens:
+            path = token.path.children.get(step)
+            if path is None:
+                path = token.path.grow(step, step)
+            token.path = path
+            token.times += (began, ended)
+
+    def _divert(self, tokens: Sequence[LiveToken], failures: dict[int, str]) -> list[LiveToken]:
+        bad = [index for index in failures if not 0 <= index < len(tokens)]
+        if bad:
+            raise PluginError(f"sink {self.node_id!r} reported failures of rows that it was not given: {bad}")
+        written = []
+        for index, token in enumerate(tokens):
+            if index not in failures:
+                written.append(token)
+                continue
+            reason: dict[str, Any] = {"error": failures[index]}
+            if self.on_failure is None:
+                raise PluginError(
+                    f"sink {self.node_id!r} can't write row {token.row_id}: {failures[index]}",
+                    fix="this is the last resort for failed rows: see that it can be written",
+                )
+            target = self.on_failure.take(token, reason)
+            if isinstance(target, SinkStep):
+                target.waiting.append(token)
+        return written

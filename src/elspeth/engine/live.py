@@ -1,0 +1,66 @@
+"""A token on its way through the engine, and what the tokens of one group share."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from elspeth.contracts.plugins import Row
+from elspeth.core.landscape.paths import Path
+
+
+class LiveToken:
+    """One token in flight.
+
+    A plain slotted class, not a dataclass, because one is made per row: what is the same for most
+    tokens is a class attribute until it differs. ``hashes``, ``times`` (nanoseconds of the engine's clock) and ``deltas``
+    fill the slots that ``path`` counts. ``last_child`` is the highest token number of the row so
+    far, kept by the row's first token. ``nested``: the row may hold lists or dicts.
+    """
+
+    __slots__ = (
+        "_root", "branch_name", "deltas", "error", "hashes", "last_child", "nested", "parent_no", "path", "payload", "row",
+        "row_no", "run_id", "t0", "times", "token_no",
+    )  # fmt: skip
+
+    def __init__(self, run_id: str, row_no: int, row: Row, t0: int) -> None:
+        self.run_id = run_id
+        self.row_no = row_no
+        self.row = row
+        self.t0 = t0
+        self.token_no = 0
+        self.parent_no: int | None = None
+        self.branch_name: str | None = None
+        self.payload: str | None = None
+        self.hashes: list[bytes] = []
+        self.times: list[int] = []
+        self.deltas: list[bytes] | None = None
+        self.nested = False
+        self.error: dict[str, Any] | None = None
+        self.last_child = 0
+        self._root: LiveToken | None = None
+        self.path: Path
+
+    @property
+    def row_id(self) -> str:
+        return f"{self.run_id}-{self.row_no}"
+
+    @property
+    def token_id(self) -> str:
+        return f"{self.run_id}-{self.row_no}-{self.token_no}"
+
+    def child(self, row: Row, t0: int) -> "LiveToken":
+        """A new token of the same row, numbered behind all that the row has."""
+        root = self._root or self
+        root.last_child += 1
+        token = LiveToken(self.run_id, self.row_no, row, t0)
+        token.token_no = root.last_child
+        token.parent_no = self.token_no
+        token._root = root
+        return token
+
+
+@dataclass(slots=True)
+class Pending:
+    """What the next commit will hold: tokens that have ended, in the order in which they did, and errors."""
+
+    tokens: list[LiveToken] = field(default_factory=list)
+    errors: list[tuple[Any, ...]] = field(default_factory=list)

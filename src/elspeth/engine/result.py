@@ -1,0 +1,66 @@
+"""How a run ended, counted."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from elspeth.contracts.enums import RunStatus, TerminalState
+
+
+@dataclass(frozen=True, slots=True)
+class SinkResult:
+    """What one sink holds at the end of a run: SHA-256 in hex and size of the whole output.
+
+    ``path``, ``sha256`` and ``bytes`` are None for a run that did not publish.
+    """
+
+    rows: int
+    path: str | None = None
+    sha256: str | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """Source rows read, and tokens that ended quarantined or failed."""
+
+    read: int
+    quarantined: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How a run ended. ``outcomes`` counts tokens by terminal state: all of them, each once."""
+
+    run_id: str
+    status: RunStatus
+    rows: RowCounts
+    outcomes: Mapping[TerminalState, int]
+    sinks: Mapping[str, SinkResult]
+    started_at: datetime
+    duration_s: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``elspeth run --json`` prints."""
+        return {
+            "run_id": self.run_id,
+            "status": str(self.status),
+            "rows": asdict(self.rows),
+            "outcomes": {str(state): count for state, count in self.outcomes.items()},
+            "sinks": {name: asdict(sink) for name, sink in self.sinks.items()},
+            "started_at": self.started_at.isoformat(),
+            "duration_s": round(self.duration_s, 6),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come at one commit; ``expected`` is the source's own estimate of its rows."""
+
+    run_id: str
+    rows_read: int
+    expected: int | None
+    elapsed_s: float
+    sinks: Mapping[str, int]
