@@ -1,6 +1,7 @@
 """Pipeline files: reading them strictly, with a place and a remedy for everything that is wrong."""
 
 from elspeth.core.config.experiments import ExperimentConfig, VariantConfig
+from elspeth.core.config.json_schema import pipeline_json_schema
 from elspeth.core.config.loaded import LoadedPipeline
 from elspeth.core.config.loader import load_pipeline
 from elspeth.core.config.nodes import (
@@ -13,6 +14,7 @@ from elspeth.core.config.nodes import (
     TransformSettings,
 )
 from elspeth.core.config.pipeline import PipelineSettings
+from elspeth.core.config.reference import SettingDoc, iter_settings
 
 __all__ = [
     "AggregationSettings",
@@ -22,9 +24,12 @@ __all__ = [
     "LoadedPipeline",
     "PipelineSettings",
     "QueueSettings",
+    "SettingDoc",
     "SinkSettings",
     "SourceSettings",
     "TransformSettings",
     "VariantConfig",
+    "iter_settings",
     "load_pipeline",
+    "pipeline_json_schema",
 ]

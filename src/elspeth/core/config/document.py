@@ -1,6 +1,6 @@
 """A YAML file as plain data that knows where every key and value stands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -98,7 +98,16 @@ class Document:
         self.doubtful = {moved(path) for path in self.doubtful}
 
 
-def did_you_mean(word: str, known: "list[str] | tuple[str, ...]") -> str:
+def below(value: Any, step: str | int) -> Any:
+    """The item of a mapping or list, None where there is none."""
+    if isinstance(value, dict):
+        return value.get(step)
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return value[step]
+    return None
+
+
+def did_you_mean(word: str, known: Sequence[str]) -> str:
     """The word that was probably meant, or an empty string."""
     same = [name for name in known if name.lower() == word.lower()]
     close = same or get_close_matches(word.lower(), known, n=1, cutoff=0.6)
@@ -170,10 +179,13 @@ class _Construction:
             elif key.value == MERGE and key.plain and key.tag is None:
                 merged = self._merge(value, path) | merged
             elif key.value in own:
-                first = own[key.value][0].line
+                first, second = own[key.value][0].line, key.mark.line
+                lines = (
+                    f"both in line {first}" if first == second else f"in line {first} and in line {second}"
+                )
                 self._report(
                     self._document.location(key.mark),
-                    f"the key {key.value!r} stands twice: in line {first} and in line {key.mark.line}",
+                    f"the key {key.value!r} stands twice: {lines}",
                     "keep one of the two",
                     (*path, key.value),
                 )

@@ -12,7 +12,9 @@ from elspeth.core.config.models_base import Settings, StepName, Text, broken_rul
 
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise broken_rule(f"{shown(value)} where a number must be", fix="write a number without quotes")
+        raise broken_rule(
+            f"a number must stand here, and this is {shown(value)}", fix="write a number without quotes"
+        )
     return value
 
 

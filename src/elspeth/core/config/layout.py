@@ -107,7 +107,7 @@ def _words(annotation: Any) -> Iterator[str]:
         if choice in _PLAIN:
             yield _PLAIN[choice]
         elif origin is Literal:
-            yield " | ".join(map(str, get_args(choice)))
+            yield " | ".join(str(value) for value in get_args(choice))
         elif origin is list:
             yield f"list of {type_words(item_of(choice, 0))}"
         elif origin is dict:

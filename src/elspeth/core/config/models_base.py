@@ -93,7 +93,9 @@ Connection = Annotated[str, AfterValidator(_node_name)]
 def as_name(value: Any) -> str:
     """Check one name where a setting may be a name or something else."""
     if not isinstance(value, str):
-        raise broken_rule(f"{shown(value)} where a name must be", fix="write a name; quote it if need be")
+        raise broken_rule(
+            f"a name must stand here, and this is {shown(value)}", fix="write a name; quote it if need be"
+        )
     return _word(value)
 
 

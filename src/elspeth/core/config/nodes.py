@@ -2,13 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from elspeth.contracts.enums import EdgeMode
 from elspeth.core.config.models_base import (
     DISCARD,
     FORK,
+    RESERVED_WORDS,
     Connection,
     Destination,
     Options,
@@ -21,7 +22,15 @@ from elspeth.core.config.models_base import (
 )
 
 PluginName = Text
-ErrorSink = Destination
+
+
+def _error_sink(value: str) -> str:
+    if value in RESERVED_WORDS - {DISCARD}:
+        raise broken_rule(f"{value!r} is no place for a failed row", fix="name a sink, or write discard")
+    return value
+
+
+ErrorSink = Annotated[Destination, AfterValidator(_error_sink)]
 
 
 class SourceSettings(Settings):
@@ -64,6 +73,11 @@ class QueueSettings(Settings):
     """A named point where several producers feed one node."""
 
     description: str = Field("", description="What the queue is for; shown in plans and lineage.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_to_say(cls, data: Any) -> Any:
+        return {} if data is None else data
 
 
 class TransformSettings(Settings):
@@ -122,9 +136,8 @@ class GateSettings(Settings):
     fork_to: list[Connection] = Field(
         default_factory=list, description="The paths that a row is copied to where a route says `fork`."
     )
-    mode: EdgeMode = Field(
+    mode: Literal[EdgeMode.MOVE, EdgeMode.COPY] = Field(
         EdgeMode.MOVE,
-        strict=False,
         description="`move`: the row goes to its destination; `copy`: a copy does, and the row goes on.",
     )
     on_error: ErrorSink | None = Field(
@@ -132,13 +145,6 @@ class GateSettings(Settings):
         description="The sink for rows on which the condition fails, or `discard`; default: the automatic"
         " `quarantine` sink.",
     )
-
-    @field_validator("mode", mode="after")
-    @classmethod
-    def _move_or_copy(cls, value: EdgeMode) -> EdgeMode:
-        if value is EdgeMode.DIVERT:
-            raise broken_rule("'divert' is not a mode of a gate", fix="write move or copy")
-        return value
 
     @model_validator(mode="after")
     def _fork_has_paths(self) -> "GateSettings":
@@ -218,7 +224,8 @@ class AggregationSettings(Settings):
 def _branches(value: Any) -> Any:
     if not isinstance(value, list | dict):
         raise broken_rule(
-            f"{shown(value)} where a list of branches must be", fix="write [branch_a, branch_b]"
+            f"a list of branches must stand here, and this is {shown(value)}",
+            fix="write [branch_a, branch_b]",
         )
     for key, name in value.items() if isinstance(value, dict) else enumerate(value):
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from elspeth.contracts.errors import Location
-from elspeth.core.config.document import Document, KeyPath, Place, construct, did_you_mean
+from elspeth.core.config.document import Document, KeyPath, Place, below, construct, did_you_mean
 from elspeth.core.config.layout import SHORT_FORMS, annotation_at, keys_at, model_of, takes_text_only
 from elspeth.core.config.pipeline import ONLY_SOURCE
 from elspeth.core.config.scalars import BadScalar, resolve
@@ -130,7 +130,7 @@ def _value(document: Document, override: _Override, path: KeyPath) -> Any:
     annotation = annotation_at(_modelled(path))
     current: Any = document.data
     for step in path:
-        current = _below(current, step)
+        current = below(current, step)
     if takes_text_only(annotation) or (annotation in {None, Any} and isinstance(current, str)):
         return text
     try:
@@ -152,17 +152,11 @@ def _flow(text: str) -> Any:
     return scratch.data
 
 
-def _below(value: Any, step: str | int) -> Any:
-    if isinstance(value, dict):
-        return value.get(step)
-    return value[step] if isinstance(value, list) and isinstance(step, int) else None
-
-
 def _put(data: Any, path: KeyPath, value: Any) -> None:
     for step in path[:-1]:
-        below = _below(data, step)
-        if not isinstance(below, dict | list):
-            below = {}
-            data[step] = below
-        data = below
+        inner = below(data, step)
+        if not isinstance(inner, dict | list):
+            inner = {}
+            data[step] = inner
+        data = inner
     data[path[-1]] = value

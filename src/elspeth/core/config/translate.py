@@ -1,5 +1,6 @@
 """pydantic's errors as problems: the reader's words, a position, a remedy, never a value that is secret."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,8 +8,8 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from elspeth.contracts.errors import Problem
-from elspeth.core.config.document import Document, KeyPath, did_you_mean
-from elspeth.core.config.layout import field_at, keys_at
+from elspeth.core.config.document import Document, KeyPath, below, did_you_mean
+from elspeth.core.config.layout import SHORT_FORMS, field_at, keys_at
 from elspeth.core.config.models_base import BROKEN_RULE, shown
 
 _TYPES = {
@@ -47,12 +48,14 @@ def problems_of(
     document: Document, errors: Iterable[ErrorDetails], model: type[BaseModel], at: KeyPath = ()
 ) -> list[Problem]:
     """One problem per error of validating the data at ``at`` with ``model``, doubtful values left out."""
-    found: list[Problem] = []
-    for error in errors:
-        translator = _Translator(document, error, model, at)
-        if translator.path not in document.doubtful:
-            found.append(translator.problem())
-    return found
+    translators = [_Translator(document, error, model, at) for error in errors]
+    misspelt = {translator.meant() for translator in translators if translator.kind == "extra_forbidden"}
+    return [
+        translator.problem()
+        for translator in translators
+        if translator.path not in document.doubtful
+        and not (translator.kind == "missing" and translator.path in misspelt)
+    ]
 
 
 class _Translator:
@@ -75,7 +78,7 @@ class _Translator:
         if self.kind == "extra_forbidden":
             return self._unknown()
         what, fix = self._value_problem()
-        return self.document.problem(self.path, self._without_secrets(what), fix, at_key=self.is_key)
+        return self.document.problem(self.path, what, fix, at_key=self.is_key)
 
     def _missing(self) -> Problem:
         name = str(self.inner[-1])
@@ -93,7 +96,7 @@ class _Translator:
                 "add `sinks: {output: {plugin: csv, options: {path: out.csv}}}`",
             )
         what = f"{where} has no {name!r}" if where else f"{name!r} is missing"
-        fix = f"add `{name}: …`" + (f" ({_sentence(meaning)})" if meaning else "")
+        fix = f"add `{name}`" + (f": {meaning}" if meaning else "")
         return self.document.problem(self.path, what, fix)
 
     def _unknown(self) -> Problem:
@@ -101,27 +104,31 @@ class _Translator:
         if self.path in {("source",), ("experiment",)}:
             what = f"both {name!r} and '{name}s' are there"
             return self.document.problem(self.path, what, f"move it into '{name}s'", at_key=True)
-        known = list(keys_at(self.inner[:-1], self.model)) or [
-            str(field.alias or key) for key, field in self.model.model_fields.items()
-        ]
+        known = keys_at(self.inner[:-1], self.model)
         guess = did_you_mean(name, known)
         what = f"unknown key {name!r}" + (f" in {self.document.dotted(where)}" if where else "")
         fix = f"did you mean {guess!r}?" if guess else f"known here: {', '.join(known)}"
         return self.document.problem(self.path, what, fix, at_key=True)
 
+    def meant(self) -> KeyPath:
+        """The setting that an unknown key was probably meant to be."""
+        guess = did_you_mean(str(self.inner[-1]), keys_at(self.inner[:-1], self.model))
+        return (*self.path[:-1], SHORT_FORMS.get(guess, guess))
+
     def _value_problem(self) -> tuple[str, str]:
         key = self.document.dotted(self.path) or "the file"
         value = self.error.get("input")
         if self.kind == BROKEN_RULE:
-            return str(self.context["what"]), str(self.context["fix"])
+            what, fix = str(self.context["what"]), str(self.context["fix"])
+            return self._without_secrets(what), self._without_secrets(fix)
         if self.kind in _TYPES:
             wanted = _TYPES[self.kind]
             if self.kind == "int_from_float":
                 return f"{key} must be a whole number, and this has decimals", "round it"
-            return f"{key} must be {wanted}, and this is {shown(value)}", _REMEDIES.get(wanted, "")
+            return f"{key} must be {wanted}, and this is {shown(value)}", self._remedy(wanted, value)
         if self.kind in _LIMITS:
             name, words = _LIMITS[self.kind]
-            return f"{key} must be {words} {self.context[name]:g}, and this is {value}", ""
+            return f"{key} must be {words} {self.context[name]:g}, and this is {self._quoted(value)}", ""
         if self.kind in {"literal_error", "enum"}:
             return self._choice(key, value)
         if self.kind in {"string_too_short", "too_short"}:
@@ -130,30 +137,36 @@ class _Translator:
             return f"{key}: {self.error['msg'].split(', ', 1)[-1]}", ""
         return f"{key}: {self.error['msg']}", ""
 
+    def _remedy(self, wanted: str, value: Any) -> str:
+        if value is None:
+            return "give it a value, or take the key out"
+        if wanted == "text" and isinstance(value, dict | list):
+            return ""
+        return _REMEDIES.get(wanted, "")
+
     def _choice(self, key: str, value: Any) -> tuple[str, str]:
-        allowed = str(self.context["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
+        allowed = re.findall(r"'([^']*)'", str(self.context["expected"]))
         if not isinstance(value, str):
             return f"{key} must be one of {', '.join(allowed)}, and this is {shown(value)}", ""
         guess = did_you_mean(value, allowed)
-        what = f"{key} must be one of {', '.join(allowed)}, and this is {value!r}"
+        what = f"{key} must be one of {', '.join(allowed)}, and this is {self._quoted(value)}"
         return what, f"did you mean {guess!r}?" if guess else ""
 
-    def _without_secrets(self, text: str) -> str:
-        """What came from the environment is named by its variable, not by its value."""
-        value: Any = self.document.data
-        for step in self.path:
-            try:
-                value = value[step]
-            except (KeyError, IndexError, TypeError):
-                return text
+    def _origin(self) -> str:
+        """``the value of ${NAME}`` if an environment variable is in the value, else an empty string."""
         names = self.document.from_environment.get(self.path)
-        if names is None or value is None or value == "":
+        return "the value of " + " and ".join(f"${{{name}}}" for name in names) if names else ""
+
+    def _quoted(self, value: Any) -> str:
+        return self._origin() or repr(value)
+
+    def _without_secrets(self, text: str) -> str:
+        """A rule's own words, in which what came from the environment is named by its variable."""
+        origin = self._origin()
+        value: Any = self.document.data
+        for step in self.path if origin else ():
+            value = below(value, step)
+        if not origin or value in (None, ""):
             return text
-        label = "the value of " + " and ".join(f"${{{name}}}" for name in names)
-        for form in (repr(value), str(value)):
-            text = text.replace(form, label)
-        return text
-
-
-def _sentence(meaning: str) -> str:
-    return meaning.rstrip(".").replace("; ", ", ")
+        text = text.replace(repr(value), origin)
+        return re.sub(rf"(?<!\w){re.escape(str(value))}(?!\w)", lambda _: origin, text)
