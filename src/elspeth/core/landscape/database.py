@@ -1,10 +1,12 @@
 """Opening a landscape: SQLite or PostgreSQL, new or existing, and nothing else."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, StaticPool, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
@@ -94,6 +96,23 @@ class LandscapeDB:
                 f"{where} has landscape version {version}, this release needs {SCHEMA_VERSION}",
                 fix="run `elspeth doctor --upgrade --database URL` (make a copy first), or use the matching release",
             )
+
+
+@contextmanager
+def raw_connection(url: str) -> Iterator[Connection]:
+    """A connection to whatever is at a landscape's url, not adopted; for upgrades and diagnosis.
+
+    Raises UsageError for a URL that can't be used, LandscapeError when the server can't be reached.
+    """
+    parsed = _parse(url)
+    engine = _engine(parsed)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise _unreachable(parsed, error) from error
+    finally:
+        engine.dispose()
 
 
 def _parse(url: str) -> URL:
