@@ -4,14 +4,19 @@ from elspeth.plugins.hookspecs import Announced, hookimpl
 from elspeth.plugins.refs import PluginRef
 
 _SOURCES = (
-    PluginRef("csv", "elspeth.plugins.sources.csv:CsvSource", "Rows of a CSV file."),
-    PluginRef("json", "elspeth.plugins.sources.json:JsonSource", "Objects of a JSON or JSONL file."),
+    PluginRef("csv", "elspeth.plugins.sources.csv_source:CsvSource", "Rows of a CSV file."),
+    PluginRef("json", "elspeth.plugins.sources.json_source:JsonSource", "Objects of a JSON or JSONL file."),
     PluginRef(
-        "parquet", "elspeth.plugins.sources.parquet:ParquetSource", "Rows of a Parquet file.", extra="parquet"
+        "parquet",
+        "elspeth.plugins.sources.parquet_source:ParquetSource",
+        "Rows of a Parquet file.",
+        extra="parquet",
     ),
-    PluginRef("text", "elspeth.plugins.sources.text:TextSource", "Lines of a text file."),
-    PluginRef("database", "elspeth.plugins.sources.database:DatabaseSource", "Rows of a database query."),
-    PluginRef("null", "elspeth.plugins.sources.null:NullSource", "No rows at all."),
+    PluginRef("text", "elspeth.plugins.sources.text_source:TextSource", "Lines of a text file."),
+    PluginRef(
+        "database", "elspeth.plugins.sources.database_source:DatabaseSource", "Rows of a database query."
+    ),
+    PluginRef("null", "elspeth.plugins.sources.null_source:NullSource", "No rows at all."),
 )
 _TRANSFORMS = (
     PluginRef("passthrough", "elspeth.plugins.transforms.passthrough:Passthrough", "Hand rows on unchanged."),
@@ -46,14 +51,17 @@ _TRANSFORMS = (
     ),
 )
 _SINKS = (
-    PluginRef("csv", "elspeth.plugins.sinks.csv:CsvSink", "Rows into a CSV file."),
-    PluginRef("json", "elspeth.plugins.sinks.json:JsonSink", "Rows into a JSON or JSONL file."),
+    PluginRef("csv", "elspeth.plugins.sinks.csv_sink:CsvSink", "Rows into a CSV file."),
+    PluginRef("json", "elspeth.plugins.sinks.json_sink:JsonSink", "Rows into a JSON or JSONL file."),
     PluginRef(
-        "parquet", "elspeth.plugins.sinks.parquet:ParquetSink", "Rows into a Parquet file.", extra="parquet"
+        "parquet",
+        "elspeth.plugins.sinks.parquet_sink:ParquetSink",
+        "Rows into a Parquet file.",
+        extra="parquet",
     ),
-    PluginRef("text", "elspeth.plugins.sinks.text:TextSink", "One field of each row as a line of text."),
-    PluginRef("database", "elspeth.plugins.sinks.database:DatabaseSink", "Rows into a database table."),
-    PluginRef("null", "elspeth.plugins.sinks.null:NullSink", "Take rows and keep nothing."),
+    PluginRef("text", "elspeth.plugins.sinks.text_sink:TextSink", "One field of each row as a line of text."),
+    PluginRef("database", "elspeth.plugins.sinks.database_sink:DatabaseSink", "Rows into a database table."),
+    PluginRef("null", "elspeth.plugins.sinks.null_sink:NullSink", "Take rows and keep nothing."),
 )
 
 
