@@ -1,0 +1,156 @@
+"""The file that a sink writes beside its target until the run is complete."""
+
+import errno
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from elspeth.contracts.errors import SinkError
+
+_COPY_BYTES = 1024 * 1024
+
+
+class PartFile:
+    """Bytes on their way to ``target``, in ``.<name>.<run_id>.part`` in the same directory.
+
+    The SHA-256 of all bytes is kept as they are written. Nothing is visible at ``target`` before
+    `publish`; after a crash `restore` goes on from any length that was synced.
+    """
+
+    def __init__(self, target: Path, run_id: str) -> None:
+        self.target = target
+        safe = re.sub(r"[^\w.-]", "_", run_id) or "run"
+        self.path = target.with_name(f".{target.name}.{safe}.part")
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._file: BinaryIO | None = None
+
+    @property
+    def sha256(self) -> str:
+        """The hash (hex) of all that was written so far."""
+        return self._hash.hexdigest()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything was begun (or restored)."""
+        return self._file is not None
+
+    def begin(self, base: Path | None = None) -> None:
+        """Start a new part file, with the bytes of ``base`` if given. Raises SinkError."""
+        with self._errors("cannot be created"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115 - closed by close()
+        if base is not None:
+            with self._errors("cannot be copied to"), open(base, "rb") as old:
+                while data := old.read(_COPY_BYTES):
+                    self.write(data)
+
+    def write(self, data: bytes) -> None:
+        """Append bytes. Raises SinkError, for example when the disk is full."""
+        assert self._file is not None, "begin() or restore() comes first"
+        with self._errors("cannot be written"):
+            left = memoryview(data)
+            while left:
+                left = left[self._file.write(left) :]
+        self._hash.update(data)
+        self.size += len(data)
+
+    def sync(self) -> None:
+        """Make all that was written survive the death of process and machine."""
+        if self._file is not None:
+            with self._errors("cannot be synced"):
+                os.fsync(self._file.fileno())
+
+    def restore(self, size: int) -> None:
+        """Go back to the first ``size`` bytes of an earlier part file. Raises SinkError."""
+        self.close()
+        with self._errors("cannot be reopened"):
+            if not self.path.exists():
+                raise SinkError(
+                    f"{self.path} is gone, so {self.target} cannot be continued",
+                    fix="start a new run: it writes the whole file again",
+                )
+            found = self.path.stat().st_size
+            if found < size:
+                raise SinkError(
+                    f"{self.path} has {found:,} bytes, but {size:,} are on record",
+                    fix="somebody changed it; start a new run: it writes the whole file again",
+                )
+            self._file = open(self.path, "r+b", buffering=0)  # noqa: SIM115 - closed by close()
+            self._hash = hashlib.sha256()
+            left = size
+            while left and (data := self._file.read(min(left, _COPY_BYTES))):
+                self._hash.update(data)
+                left -= len(data)
+            self._file.truncate(size)
+            self._file.seek(size)
+            self.size = size
+
+    def publish(self, *, replace: bool) -> None:
+        """Put the file in its place, in one step.
+
+        Raises FileExistsError if there is something already and ``replace`` is False, SinkError for
+        everything else.
+        """
+        self.sync()
+        self.close()
+        with self._errors("cannot be published as " + str(self.target)):
+            if replace:
+                os.replace(self.path, self.target)
+            else:
+                self._publish_new()
+            sync_directory(self.target.parent)
+
+    def _publish_new(self) -> None:
+        try:
+            os.link(self.path, self.target)
+        except FileExistsError:
+            raise
+        except OSError:
+            # No hard links here (some network file systems): a small window is the best there is.
+            if self.target.exists():
+                raise FileExistsError(self.target) from None
+            os.replace(self.path, self.target)
+        else:
+            os.unlink(self.path)
+
+    def close(self) -> None:
+        """Close the file; what was written stays for a resume."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except FileExistsError as error:
+            if error.filename != str(self.path.parent):
+                raise
+            raise SinkError(f"{self.path.parent} is a file, not a directory") from error
+        except OSError as error:
+            raise SinkError(
+                f"{self.path} {what}: {error.strerror or error}; {self.size:,} bytes were written before",
+                fix=_remedy(error),
+            ) from error
+
+
+def sync_directory(path: Path) -> None:
+    """Make a rename in this directory survive the death of the machine."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space, then go on with `elspeth resume`: what was committed is safe"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "give this user the right to write there, or choose another path"
+    return "when the cause is removed, go on with `elspeth resume`: what was committed is safe"
