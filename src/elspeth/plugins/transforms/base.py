@@ -22,8 +22,8 @@ class Options(BaseModel):
 class TransformOptions(Options):
     """The base of a transform's options: what every transform takes."""
 
-    declared: SchemaOptions | None = Field(
-        default=None,
+    schema_: SchemaOptions = Field(
+        default_factory=SchemaOptions,
         alias="schema",
         description="What the rows that come in must look like; checked at validation, nothing is coerced.",
     )
@@ -54,9 +54,10 @@ class BaseTransform:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = self.options_model.model_validate(options)
-        declared = getattr(self.options, "declared", None)
-        if declared is not None:
-            self.input_schema = declared.to_schema()
+        if isinstance(self.options, TransformOptions) and "schema_" in self.options.model_fields_set:
+            own_demands = self.input_schema.demands
+            self.input_schema = self.options.schema_.to_schema()
+            self.require(own_demands)
 
     def require(self, fields: Iterable[str]) -> None:
         """Demand, at validation, that rows come in with these fields. For use in ``__init__``."""
