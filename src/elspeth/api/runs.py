@@ -1,0 +1,115 @@
+"""Runs as they stand on record: which there are, and how one of them went."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from elspeth.api.database import landscape_reader
+from elspeth.api.explain_json import artifact_dict, run_dict
+from elspeth.core.landscape.records import (
+    ArtifactRecord,
+    ErrorGroup,
+    NodeRecord,
+    NodeTiming,
+    RunCounts,
+    RunRecord,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSummary:
+    """What reached a sink. ``artifact`` is None while it has published nothing."""
+
+    sink: str
+    plugin: str
+    rows: int
+    artifact: ArtifactRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSummary:
+    """How often a node was visited, by status, and how long it took (None if never)."""
+
+    node: NodeRecord
+    states: Mapping[str, int]
+    timing: NodeTiming | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How one run went. ``errors`` are the most frequent ones, by node and text."""
+
+    run: RunRecord
+    counts: RunCounts
+    sinks: tuple[SinkSummary, ...]
+    nodes: tuple[NodeSummary, ...]
+    errors: tuple[ErrorGroup, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain JSON values: the shape of ``elspeth runs show --json``."""
+        counts = self.counts
+        return {
+            **run_dict(self.run),
+            "rows": {"read": counts.read, "quarantined": counts.quarantined, "failed": counts.failed},
+            "open": counts.open,
+            "outcomes": dict(counts.outcomes),
+            "sinks": {item.sink: _sink(item) for item in self.sinks},
+            "nodes": [_node(item) for item in self.nodes],
+            "errors": [
+                {"node_id": group.node_id, "kind": group.kind, "error": group.error, "count": group.count}
+                for group in self.errors
+            ],
+        }
+
+
+def list_runs(database: str | None = None, limit: int = 20) -> list[RunRecord]:
+    """The newest runs, newest first. Raises as opening the landscape does (`landscape_reader`)."""
+    with landscape_reader(database) as reader:
+        return reader.runs(limit)
+
+
+def show_run(run: str = "latest", database: str | None = None) -> RunSummary:
+    """How a run went so far; reads each of its traces once. Raises NotFoundError for an unknown run."""
+    with landscape_reader(database) as reader:
+        found = reader.run(run)
+        counts = reader.counts(found.run_id)
+        timings = reader.node_timings(found.run_id)
+        artifacts = {artifact.sink_node_id: artifact for artifact in reader.artifacts(found.run_id)}
+        nodes = reader.nodes(found.run_id)
+        errors = reader.error_groups(found.run_id)
+    return RunSummary(
+        run=found,
+        counts=counts,
+        sinks=tuple(
+            SinkSummary(
+                node.node_id,
+                node.plugin_name,
+                counts.sinks.get(node.node_id, 0),
+                artifacts.get(node.node_id),
+            )
+            for node in nodes
+            if node.node_type == "sink"
+        ),
+        nodes=tuple(
+            NodeSummary(node, counts.nodes.get(node.node_id, {}), timings.get(node.node_id)) for node in nodes
+        ),
+        errors=tuple(errors),
+    )
+
+
+def _sink(item: SinkSummary) -> dict[str, Any]:
+    published = artifact_dict(item.artifact) or {"path": None, "sha256": None, "bytes": None}
+    return {"plugin": item.plugin, **published, "rows": item.rows}
+
+
+def _node(item: NodeSummary) -> dict[str, Any]:
+    timing = item.timing
+    return {
+        "node_id": item.node.node_id,
+        "node_type": item.node.node_type,
+        "plugin": item.node.plugin_name,
+        "states": dict(item.states),
+        "mean_ms": timing.mean_ms if timing else None,
+        "p95_ms": timing.p95_ms if timing else None,
+        "sampled": timing.sampled if timing else 0,
+    }
