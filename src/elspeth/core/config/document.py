@@ -109,9 +109,9 @@ def below(value: Any, step: str | int) -> Any:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """The word that was probably meant, or an empty string."""
-    same = [name for name in known if name.lower() == word.lower()]
-    close = same or get_close_matches(word.lower(), known, n=1, cutoff=0.6)
-    return close[0] if close else ""
+    folded = {name.lower(): name for name in reversed(known)}
+    close = get_close_matches(word.lower(), folded, n=1, cutoff=0.6)
+    return folded[close[0]] if close else ""
 
 
 def construct(document: Document, root: Node, environ: Mapping[str, str]) -> None:

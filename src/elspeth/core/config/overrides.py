@@ -7,7 +7,7 @@ from typing import Any
 
 from elspeth.contracts.errors import Location
 from elspeth.core.config.document import Document, KeyPath, Place, below, construct, did_you_mean
-from elspeth.core.config.layout import SHORT_FORMS, annotation_at, keys_at, model_of, takes_text_only
+from elspeth.core.config.layout import SHORT_FORMS, annotation_at, item_of, keys_at, takes_text_only
 from elspeth.core.config.pipeline import ONLY_SOURCE
 from elspeth.core.config.scalars import BadScalar, resolve
 from elspeth.core.config.yaml_errors import BadYaml
@@ -15,6 +15,7 @@ from elspeth.core.config.yaml_tree import compose
 
 PREFIX = "ELSPETH_"
 SEPARATOR = "__"
+_NODES: frozenset[KeyPath] = frozenset({("sources",), ("queues",), ("sinks",)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,32 @@ def _apply(document: Document, override: _Override) -> None:
     path = _path(document, override)
     if path is None:
         return
+    if not isinstance(document.data, dict):
+        return
+    _forget(document, path)
+    document.places[path] = Place(origin=override.origin)
     value = override.value
     if override.variable:
         value = _value(document, override, path)
         document.from_environment[path] = (override.variable,)
-    for known in [known for known in document.places if known[: len(path)] == path]:
-        del document.places[known]
-    document.places[path] = Place(origin=override.origin)
-    document.doubtful.discard(path)
-    document.problems = [problem for problem in document.problems if problem.key != document.dotted(path)]
-    if not isinstance(document.data, dict):
-        return
     _put(document.data, path, value)
+
+
+def _forget(document: Document, path: KeyPath) -> None:
+    """Forget what was known of a setting and all below it."""
+
+    def other(found: KeyPath) -> bool:
+        return found[: len(path)] != path
+
+    document.places = {found: place for found, place in document.places.items() if other(found)}
+    document.from_environment = {
+        found: names for found, names in document.from_environment.items() if other(found)
+    }
+    document.doubtful = {found for found in document.doubtful if other(found)}
+    key = document.dotted(path)
+    document.problems = [
+        problem for problem in document.problems if not f"{problem.key}.".startswith(f"{key}.")
+    ]
 
 
 def _path(document: Document, override: _Override) -> KeyPath | None:
@@ -76,7 +91,7 @@ def _path(document: Document, override: _Override) -> KeyPath | None:
             if not step or index == 0 or not _open_mapping(path):
                 _unknown(document, override, path, step, [*present, *allowed])
                 return None
-            key = step.lower() if override.variable else step
+            key = _new_key(path, step) if override.variable else step
         path = (*path, key)
         here = here.get(key) if isinstance(here, dict) else None
     return path
@@ -101,8 +116,14 @@ def _modelled(path: KeyPath) -> KeyPath:
 def _open_mapping(path: KeyPath) -> bool:
     """Whether new keys may be made here: inside options and the like, but not new nodes."""
     annotation = annotation_at(_modelled(path))
-    inside_options = annotation is None or annotation is Any
-    return inside_options or (model_of(annotation) is None and annotation_at((*_modelled(path), "x")) is Any)
+    if annotation is None or annotation is Any:
+        return len(path) > 2
+    return path not in _NODES and item_of(annotation, "") is not None
+
+
+def _new_key(path: KeyPath, step: str) -> str:
+    """Keys are in lower case, unless they name environment variables."""
+    return step if takes_text_only(item_of(annotation_at(_modelled(path)), "")) else step.lower()
 
 
 def _match(step: str, keys: list[str]) -> str | None:
@@ -115,7 +136,7 @@ def _match(step: str, keys: list[str]) -> str | None:
 
 def _unknown(document: Document, override: _Override, path: KeyPath, step: str, known: list[str]) -> None:
     where = f"in {document.dotted(path)}" if path else "at the top of a pipeline file"
-    guess = did_you_mean(step, known)
+    guess = "" if all(map(str.isdigit, known)) else did_you_mean(step, known)
     shown = step.lower() if override.variable else step
     fix = f"did you mean {guess!r}?" if guess else ""
     if not guess:
@@ -135,9 +156,10 @@ def _value(document: Document, override: _Override, path: KeyPath) -> Any:
         return text
     try:
         return _flow(text) if text[:1] in {"[", "{", '"', "'"} else resolve(text)
-    except (BadScalar, BadYaml) as bad:
-        where = Location(override.origin)
-        document.problems.append(document.problem_at(where, "its value cannot be read", bad.fix, path))
+    except (BadScalar, BadYaml):
+        # What exactly is wrong would show a part of the value, which may be a secret.
+        what, fix = "its value is neither YAML nor plain text", "write text as '\"text\"'"
+        document.problems.append(document.problem_at(Location(override.origin), what, fix, path))
         document.doubtful.add(path)
         return text
 

@@ -52,6 +52,7 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     ("did not find expected ',' or ']'", "a ']' or ',' is missing", "close the list that is open here"),
     ("expected ',' or ']'", "a ']' or ',' is missing", "close the list that is open here"),
     ("document start", "the document is over, but more follows", "check the indentation of this line"),
+    ("found unexpected ':'", "a ':' inside {…} or […] needs a space behind it", "write `key: value`"),
     ("undefined tag handle", "this tag is not known", "quote the text if no tag is meant"),
     ("duplicate %YAML", "the %YAML directive stands twice", "take one out"),
     ("incompatible YAML", "this version of YAML is not supported", "take the %YAML directive out"),
