@@ -1,0 +1,16 @@
+"""The graph of a pipeline: built from settings, and refused with reasons where it makes no sense."""
+
+from elspeth.core.dag.build import build_graph
+from elspeth.core.dag.contracts import PluginSchemas, TransformSchemas
+from elspeth.core.dag.graph import DISCARD, QUARANTINE, Edge, Graph, Node
+
+__all__ = [
+    "DISCARD",
+    "QUARANTINE",
+    "Edge",
+    "Graph",
+    "Node",
+    "PluginSchemas",
+    "TransformSchemas",
+    "build_graph",
+]

@@ -9,6 +9,7 @@ from elspeth.core.expressions.expression import Expression, compile_expression
 from elspeth.core.expressions.failures import EvaluationError, describe
 from elspeth.core.expressions.interpret import EVALUATION_ERRORS
 from elspeth.core.expressions.labels import NoLabel, label_of
+from elspeth.core.expressions.typed import type_problem
 
 __all__ = [
     "EVALUATION_ERRORS",
@@ -19,4 +20,5 @@ __all__ = [
     "compile_expression",
     "describe",
     "label_of",
+    "type_problem",
 ]
