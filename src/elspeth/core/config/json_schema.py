@@ -20,6 +20,8 @@ HOMES = {
 }
 _DATA = frozenset({"default", "const", "enum", "examples", "required"})
 _NAMED = frozenset({"properties", "patternProperties", "definitions"})
+_LIMITS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
+"""pydantic leaves the limits of a union under its own names."""
 _TITLES = ("title", "description", "default")
 _VARIABLE = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
 
@@ -118,7 +120,7 @@ def _draft7(schema: Any) -> Any:
         elif key in _NAMED and isinstance(value, dict):
             result[key] = {name: _draft7(item) for name, item in value.items()}
         else:
-            result[key] = _draft7(value)
+            result[_LIMITS.get(str(key), str(key))] = _draft7(value)
     if "prefixItems" in result:
         result["items"] = result.pop("prefixItems")
     if "$ref" in result and len(result) > 1:

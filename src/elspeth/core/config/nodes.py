@@ -227,6 +227,8 @@ def _branches(value: Any) -> Any:
             f"a list of branches must stand here, and this is {shown(value)}",
             fix="write [branch_a, branch_b]",
         )
+    if not value:
+        raise broken_rule("there are no branches to join", fix="write [branch_a, branch_b]")
     for key, name in value.items() if isinstance(value, dict) else enumerate(value):
         try:
             as_name(name)
@@ -244,7 +246,7 @@ class CoalesceSettings(Settings):
 
     name: StepName = Field(description="The name of the node, unique in the pipeline.")
     branches: Branches = Field(
-        min_length=1, description="The branches to join: a list, or branch → connection on which it arrives."
+        description="The branches to join: a list, or branch → connection on which it arrives."
     )
     policy: Literal["require_all", "quorum", "best_effort", "first"] = Field(
         "require_all", description="How many branches must have arrived before the join happens."
