@@ -28,8 +28,9 @@ $(VENV)/.installed: $(VENV)/.locked pyproject.toml
 setup: $(VENV)/.installed  ## make .venv with everything, at the locked versions
 
 demo: setup  ## run a pipeline over 20,190 real rows, then tell one row's story
-	$(BIN)/elspeth run examples/claims/pipeline.yaml
-	$(BIN)/elspeth explain latest --row 15
+	@# Exit code 1 says: done, and some rows were quarantined. Four are, on purpose.
+	$(BIN)/elspeth run examples/claims/pipeline.yaml || [ $$? -eq 1 ]
+	$(BIN)/elspeth explain latest --row 76
 
 test: setup  ## all tests but the soak
 	$(BIN)/pytest -q -n $(JOBS)
