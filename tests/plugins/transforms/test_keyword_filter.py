@@ -91,7 +91,7 @@ def test_patterns_that_backtrack_without_end_elsewhere(pattern: str) -> None:
         ("(a", "missing )"),
         (r"(?=a)b", "invalid perl operator: (?="),
         (r"(a)\1", "invalid escape sequence"),
-        (r"\bÜbel\b", "has \\b beside letters beyond ASCII"),
+        (r"\bÜbel\b", "has \\b and letters beyond ASCII"),
     ],
 )
 def test_bad_pattern(pattern: str, cause: str) -> None:

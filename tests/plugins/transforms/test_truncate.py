@@ -59,7 +59,7 @@ def test_suffix_longer_than_a_length() -> None:
     with pytest.raises(ValidationError) as caught:
         Truncate({"fields": {"a": 10, "b": 2}, "suffix": "..."})
     assert [error["msg"] for error in caught.value.errors()] == [
-        "the suffix has 3 characters, but field 'b' may only have 2"
+        "the suffix has 3 characters, field 'b' may only have 2"
     ]
 
 

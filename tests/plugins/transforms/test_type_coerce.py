@@ -164,3 +164,14 @@ def test_decimals_come_back(number: Decimal) -> None:
     row = coerced(str(number), "decimal").row
     assert row is not None
     assert str(row["x"]) == str(number)
+
+
+@pytest.mark.parametrize(
+    ("conversions", "place"),
+    [([{"field": "a", "to": "int"}, {"field": "b", "to": "x"}], (1, "to")), ({"a": "int", "b": "x"}, ("b",))],
+)
+def test_errors_know_their_place(conversions: Any, place: tuple[str | int, ...]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeCoerce({"conversions": conversions})
+    (error,) = caught.value.errors()
+    assert (*error["loc"], *error["ctx"]["at"]) == ("conversions", *place)

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from elspeth.contracts.plugins import PluginContext, Row
 from elspeth.contracts.results import TransformResult
 from elspeth.contracts.schema import FieldSpec, PluginSchema, SchemaMode
+from elspeth.core.config.models_base import broken_rule
 from elspeth.core.expressions import EVALUATION_ERRORS
 from elspeth.plugins.transforms.base import BaseTransform, TransformOptions
 from elspeth.plugins.transforms.formulas import ExpressionText, Formula, targets
@@ -44,23 +44,25 @@ class FieldMapperOptions(TransformOptions):
         olds: dict[str, str] = {}
         for old, new in self.mapping.items():
             if new in olds:
-                raise PydanticCustomError(
-                    "mapping_collision",
-                    "the fields '{first}' and '{second}' would both be called '{new}'",
-                    {"first": olds[new], "second": old, "new": new},
+                raise broken_rule(
+                    f"the fields '{olds[new]}' and '{old}' would both be called '{new}'",
+                    fix="give each a name of its own",
+                    at=("mapping", old),
                 )
             olds[new] = old
         for name in self.computed:
             if name in olds:
-                raise PydanticCustomError(
-                    "mapping_collision",
-                    "field '{new}' is both computed and the new name of '{old}'",
-                    {"new": name, "old": olds[name]},
+                raise broken_rule(
+                    f"field '{name}' is both computed and the new name of '{olds[name]}'",
+                    fix="give one of them another name",
+                    at=("computed", name),
                 )
-        for name in self.drop:
+        for place, name in enumerate(self.drop):
             if name in self.mapping:
-                raise PydanticCustomError(
-                    "mapped_and_dropped", "field '{name}' is both in mapping and in drop", {"name": name}
+                raise broken_rule(
+                    f"field '{name}' is both in mapping and in drop",
+                    fix="take it out of one of them",
+                    at=("drop", place),
                 )
         return self
 

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
 
 from elspeth.contracts.errors import ExpressionError
 from elspeth.contracts.plugins import Row
 from elspeth.contracts.schema import FieldSpec
+from elspeth.core.config.models_base import broken_rule
 from elspeth.core.expressions import Expression, compile_expression, describe
 
 
@@ -16,14 +16,12 @@ def _checked(text: str) -> str:
     try:
         compile_expression(text)
     except ExpressionError as error:
-        facts = {"what": error.what, "fix": error.fix, "offset": error.offset}
-        raise PydanticCustomError("expression", "{what}", facts) from error
+        raise broken_rule(error.what, fix=error.fix) from error
     return text
 
 
 ExpressionText = Annotated[str, AfterValidator(_checked)]
-"""An option that holds an expression. What is wrong with it becomes a validation error, with the
-remedy and the offset in its context (``fix``, ``offset``)."""
+"""An option that holds an expression: what is wrong with it is told at validation."""
 
 
 class Formula:

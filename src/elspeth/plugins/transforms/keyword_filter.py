@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
 
 from elspeth.contracts.plugins import PluginContext, Row
 from elspeth.contracts.results import TransformResult
+from elspeth.core.config.models_base import broken_rule
 from elspeth.plugins.transforms.base import BaseTransform, TransformOptions
 from elspeth.plugins.transforms.patterns import checked_pattern, compile_pattern
 from elspeth.plugins.transforms.reasons import missing_field
@@ -18,7 +18,9 @@ def _names_or_all(value: object) -> object:
         return value
     if isinstance(value, list) and value and all(isinstance(name, str) and name for name in value):
         return value
-    raise PydanticCustomError("fields_or_all", "must be a list of field names, or the word 'all'")
+    raise broken_rule(
+        "fields must be a list of field names, or the word 'all'", fix="write fields: [name], or fields: all"
+    )
 
 
 class KeywordFilterOptions(TransformOptions):

@@ -9,7 +9,8 @@ import re
 from typing import Protocol
 
 import re2  # type: ignore[import-untyped]
-from pydantic_core import PydanticCustomError
+
+from elspeth.core.config.models_base import broken_rule
 
 _ASCII_BOUNDARY = re.compile(r"(?<!\\)(?:\\\\)*\\[bB]")
 
@@ -24,12 +25,12 @@ class Pattern(Protocol):
 def compile_pattern(text: str) -> Pattern:
     """Compile a pattern of RE2's syntax; options such as ``(?i)`` go into the text.
 
-    Raises ValueError (text for readers) if RE2 does not take it.
+    Raises `broken_rule` (a ValueError) if RE2 does not take it, or would not do what it seems to say.
     """
     if not text.isascii() and _ASCII_BOUNDARY.search(text):
-        raise ValueError(
-            f"the pattern {text!r} has \\b beside letters beyond ASCII, which \\b does not take for letters; "
-            r"write (?:^|\PL) and (?:\PL|$) instead"
+        raise broken_rule(
+            f"the pattern '{text}' has \\b and letters beyond ASCII, which \\b does not take for letters",
+            fix=r"write (?:^|\PL) in front of a word and (?:\PL|$) behind it",
         )
     options = re2.Options()
     options.log_errors = False
@@ -38,16 +39,14 @@ def compile_pattern(text: str) -> Pattern:
     except re2.error as error:
         detail = error.args[0]
         cause = detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)
-        raise ValueError(
-            f"the pattern {text!r} cannot be used: {cause} (RE2 syntax: no look-around, no backreferences)"
+        raise broken_rule(
+            f"the pattern '{text}' cannot be used: {cause}",
+            fix="write it in RE2's syntax, which has no look-around and no backreferences",
         ) from error
     return compiled
 
 
 def checked_pattern(text: str) -> str:
-    """For options models: the text itself if it compiles. Raises PydanticCustomError."""
-    try:
-        compile_pattern(text)
-    except ValueError as error:
-        raise PydanticCustomError("pattern", "{what}", {"what": str(error)}) from error
+    """For options models: the text itself, if it compiles."""
+    compile_pattern(text)
     return text

@@ -3,10 +3,10 @@
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from elspeth.contracts.plugins import PluginContext, Row
 from elspeth.contracts.results import TransformResult
+from elspeth.core.config.models_base import broken_rule
 from elspeth.plugins.transforms.base import BaseTransform, TransformOptions
 from elspeth.plugins.transforms.reasons import missing_field
 
@@ -28,10 +28,10 @@ class TruncateOptions(TransformOptions):
     def _suffix_must_fit(self) -> "TruncateOptions":
         for name, length in self.fields.items():
             if len(self.suffix) > length:
-                raise PydanticCustomError(
-                    "suffix_too_long",
-                    "the suffix has {suffix_length} characters, but field '{field}' may only have {length}",
-                    {"suffix_length": len(self.suffix), "field": name, "length": length},
+                raise broken_rule(
+                    f"the suffix has {len(self.suffix)} characters, field '{name}' may only have {length}",
+                    fix="take a shorter suffix, or a greater length",
+                    at=("suffix",),
                 )
         return self
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from elspeth.contracts.plugins import PluginContext, Row
 from elspeth.contracts.results import TransformResult
 from elspeth.contracts.schema import FieldSpec, FieldType, PluginSchema
+from elspeth.core.config.models_base import broken_rule
 from elspeth.plugins.schemas import parse_field
 from elspeth.plugins.schemas.convert import VALUES
 from elspeth.plugins.transforms.base import BaseTransform, Options, TransformOptions
@@ -16,53 +16,57 @@ from elspeth.plugins.transforms.reasons import missing_field
 from elspeth.plugins.transforms.schema_changes import with_fields
 
 
-def _checked_type(text: str) -> str:
-    try:
-        spec = parse_field(f"field: {text}")
-    except ValueError as error:
-        what = str(error).replace(" of field 'field'", "")
-        raise PydanticCustomError("unknown_type", "{what}", {"what": what}) from error
-    if spec.type is FieldType.ANY:
-        raise PydanticCustomError("unknown_type", "nothing can be converted to 'any': leave the field out")
+def _checked_type(text: str, at: tuple[str, ...] = ()) -> str:
+    if _spec("x", text, at).type is FieldType.ANY:
+        raise broken_rule("nothing can be converted to 'any'", fix="leave the field out", at=at)
     return text
 
 
-TypeName = Annotated[str, AfterValidator(_checked_type)]
+def _spec(field: str, to: str, at: tuple[str, ...] = ()) -> FieldSpec:
+    # Not parse_field of the pair: a field's name may hold a colon.
+    try:
+        spec = parse_field(f"x: {to}")
+    except ValueError as error:
+        raise broken_rule(str(error).replace(" of field 'x'", ""), at=at) from error
+    return FieldSpec(field, spec.type, spec.required)
 
 
 class Conversion(Options):
     """One field and its new type."""
 
     field: str = Field(min_length=1, description="The field to convert.")
-    to: TypeName = Field(
+    to: Annotated[str, AfterValidator(_checked_type)] = Field(
         description="`str`, `int`, `float`, `bool`, `decimal`, `date` or `datetime`; with `?` behind it the "
         "field may be missing, null or empty (then it becomes null)."
     )
 
 
-Conversions = Annotated[
-    Annotated[list[Conversion], Field(min_length=1), Tag("list")]
-    | Annotated[dict[str, TypeName], Field(min_length=1), Tag("map")],
-    Discriminator(lambda value: "map" if isinstance(value, dict) else "list"),
-]
+def _as_list(value: Any) -> Any:
+    """The short form ``{field: type}`` as a list."""
+    if not isinstance(value, dict):
+        return value
+    for name, to in value.items():
+        if not isinstance(to, str):
+            raise broken_rule(f"the type of '{name}' must be a word such as int", at=(name,))
+        _checked_type(to, at=(name,))
+    return [{"field": name, "to": to} for name, to in value.items()]
+
+
+def _either_form(schema: dict[str, Any]) -> None:
+    """For editors: the list, or the short form."""
+    array = {key: schema.pop(key) for key in ("type", "items", "minItems")}
+    short = {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1}
+    schema["oneOf"] = [array, short]
 
 
 class TypeCoerceOptions(TransformOptions):
     """Options of ``type_coerce``."""
 
-    conversions: Conversions = Field(description="A list of `{field, to}`, or a map of field name → type.")
-
-    @property
-    def specs(self) -> tuple[FieldSpec, ...]:
-        """The conversions, in order, whichever way they were written."""
-        pairs = (
-            self.conversions.items()
-            if isinstance(self.conversions, dict)
-            else [(step.field, step.to) for step in self.conversions]
-        )
-        # Not parse_field of the pair: a field's name may hold a colon.
-        types = ((name, parse_field(f"field: {to}")) for name, to in pairs)
-        return tuple(FieldSpec(name, spec.type, spec.required) for name, spec in types)
+    conversions: Annotated[list[Conversion], BeforeValidator(_as_list)] = Field(
+        min_length=1,
+        description="A list of `{field, to}`, or a map of field name → type.",
+        json_schema_extra=_either_form,
+    )
 
 
 class TypeCoerce(BaseTransform):
@@ -78,7 +82,7 @@ class TypeCoerce(BaseTransform):
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
-        self._specs = self.options.specs
+        self._specs = tuple(_spec(step.field, step.to) for step in self.options.conversions)
         self._steps: tuple[tuple[FieldSpec, Callable[[object], Any]], ...] = tuple(
             (spec, VALUES[spec.type]) for spec in self._specs
         )

@@ -1,0 +1,75 @@
+"""Every source of the core passes the shipped contract."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from elspeth.plugins.registry import load_catalog
+from elspeth.testing import SourceContract
+
+
+class CoreSource(SourceContract):
+    """A source of the catalog; the input is written before it is made."""
+
+    plugin: str
+    least = 5
+
+    def options(self, directory: Path) -> dict[str, Any]:
+        """Write the input, and return the options for it."""
+        raise NotImplementedError
+
+    def make(self, directory: Path) -> Any:
+        return load_catalog().source(self.plugin)(self.options(directory))
+
+
+def written(path: Path, text: str) -> str:
+    path.write_bytes(text.encode())
+    return str(path)
+
+
+class TestCsv(CoreSource):
+    plugin = "csv"
+
+    def options(self, directory: Path) -> dict[str, Any]:
+        text = 'User ID,note,amount\n1,"two\nlines",1.5\n2,,\n3,x\n4,"ü ""q""",2\nx,bad id,3\n6,end,4'
+        return {"path": written(directory / "in.csv", text)}
+
+
+class TestCsvWithSchema(CoreSource):
+    plugin = "csv"
+
+    def options(self, directory: Path) -> dict[str, Any]:
+        text = "\ufeffid;when\r\n1;2024-01-31\r\n2;\r\nx;2024-02-30\r\n4;2024-02-29\r\n5;2024-01-01\r\n"
+        schema = {"mode": "fixed", "fields": ["id: int", "when: date?"]}
+        return {"path": written(directory / "in.csv", text), "delimiter": ";", "schema": schema}
+
+
+class TestJson(CoreSource):
+    plugin = "json"
+
+    def options(self, directory: Path) -> dict[str, Any]:
+        rows = [{"id": i, "nested": {"list": [i, None, 1.5]}, "big": 2**70 + i} for i in range(6)]
+        return {"path": written(directory / "in.json", json.dumps({"data": rows})), "data_key": "data"}
+
+
+class TestJsonLines(CoreSource):
+    plugin = "json"
+
+    def options(self, directory: Path) -> dict[str, Any]:
+        lines = ['{"id": 1}', '{"id": 2, "x": "é"}', "{broken", "", "[1]", '{"id": 4}', '{"id": 5}']
+        return {"path": written(directory / "in.jsonl", "\n".join(lines))}
+
+
+class TestText(CoreSource):
+    plugin = "text"
+
+    def options(self, directory: Path) -> dict[str, Any]:
+        return {"path": written(directory / "in.txt", "one\r\ntwo\n\nfour\x00\nfive")}
+
+
+class TestNull(CoreSource):
+    plugin = "null"
+    least = 0
+
+    def options(self, directory: Path) -> dict[str, Any]:
+        return {}
