@@ -18,7 +18,7 @@ source:
     kind: Big
     columns: {a: {type: 5}}
     token: ${TOKEN}
-    odd: 3
+    odd: ${ODD}
 sinks: {out: {plugin: csv}}
 """
 
@@ -50,7 +50,7 @@ class Options(BaseModel):
     @classmethod
     def _even(cls, value: int) -> int:
         if value % 2:
-            raise ValueError("must be even")
+            raise ValueError(f"must be even, and {value} is not")
         return value
 
 
@@ -58,7 +58,7 @@ class Options(BaseModel):
 def loaded(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "p.yaml").write_text(FILE)
-    return load_pipeline("p.yaml", environ={"TOKEN": "s3cret"})
+    return load_pipeline("p.yaml", environ={"TOKEN": "s3cret", "ODD": "31"})
 
 
 def test_errors_of_plugin_options_get_places_and_words(loaded):
@@ -67,7 +67,7 @@ def test_errors_of_plugin_options_get_places_and_words(loaded):
         Options.model_validate(loaded.settings.sources["source"].options)
     problems = sorted(loaded.problems_of(caught.value, Options, at), key=lambda p: str(p.location))
     assert [(str(p.location), p.what, p.fix) for p in problems] == [
-        ("p.yaml:10:10", "source.options.odd: must be even", ""),
+        ("p.yaml:10:10", "source.options.odd: must be even, and the value of ${ODD} is not", ""),
         ("p.yaml:3:3", "source.options has no 'encoding'", "add `encoding`"),
         ("p.yaml:4:5", "unknown key 'pth' in source.options", "did you mean 'path'?"),
         ("p.yaml:5:16", "source.options.skip_rows must be at least 0, and this is -1", ""),
@@ -92,6 +92,6 @@ def test_errors_of_plugin_options_get_places_and_words(loaded):
 
 
 def test_secrets_are_known_by_their_places(loaded):
-    assert loaded.from_environment == {("sources", "source", "options", "token")}
+    assert loaded.from_environment == {("sources", "source", "options", name) for name in ("token", "odd")}
     assert loaded.resolved()["sources"]["source"]["options"]["token"] == "s3cret"
     assert "s3cret" not in loaded.text

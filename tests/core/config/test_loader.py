@@ -113,7 +113,7 @@ def test_validation_failure_may_stand_in_either_place(load, complaints):
     assert complaints(both + "sinks: {o: {plugin: csv}}\n") == [
         (
             "p.yaml:1:82",
-            "on_validation_failure is written twice: 'a' beside `options` and 'b' inside it",
+            "on_validation_failure is written twice and differently: beside `options` and inside them",
             "keep one of the two",
         )
     ]

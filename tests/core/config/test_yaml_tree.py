@@ -215,6 +215,11 @@ def test_a_bomb_of_merges_is_refused():
     assert refused("\n".join(lines)).what == "the aliases stand for more than 100,000 values"
 
 
+def test_data_is_refused():
+    bad = refused("x: [" + "1," * 200_000 + "]")
+    assert (bad.what, bad.fix) == ("more than 200,000 values", "a pipeline file is no place for data")
+
+
 @pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "- " * 5000, "a:\n" + " - " * 300])
 def test_deep_nesting_is_refused(text):
     assert refused(text).what == f"more than {MAX_DEPTH} levels of nesting"

@@ -1,5 +1,6 @@
 """Pipeline files: reading them strictly, with a place and a remedy for everything that is wrong."""
 
+from elspeth.core.config.document import KeyPath
 from elspeth.core.config.experiments import ExperimentConfig, VariantConfig
 from elspeth.core.config.json_schema import pipeline_json_schema
 from elspeth.core.config.loaded import LoadedPipeline
@@ -21,6 +22,7 @@ __all__ = [
     "CoalesceSettings",
     "ExperimentConfig",
     "GateSettings",
+    "KeyPath",
     "LoadedPipeline",
     "PipelineSettings",
     "QueueSettings",

@@ -62,7 +62,7 @@ class SourceSettings(Settings):
         inner = options.pop(key)
         if key in data and data[key] != inner:
             raise broken_rule(
-                f"{key} is written twice: {data[key]!r} beside `options` and {inner!r} inside it",
+                f"{key} is written twice and differently: beside `options` and inside them",
                 fix="keep one of the two",
                 at=("options", key),
             )
@@ -131,7 +131,7 @@ class GateSettings(Settings):
     )
     routes: dict[str, RouteTarget] = Field(
         min_length=1,
-        description="Route label → connection, sink, `fork` or `discard`; a list makes copies.",
+        description="Route label → connection, sink, `fork`, `continue` or `discard`; a list copies.",
     )
     fork_to: list[Connection] = Field(
         default_factory=list, description="The paths that a row is copied to where a route says `fork`."

@@ -134,8 +134,8 @@ class _Translator:
         if self.kind in {"string_too_short", "too_short"}:
             return f"{key} must not be empty", ""
         if self.kind in {"value_error", "assertion_error"}:
-            return f"{key}: {self.error['msg'].split(', ', 1)[-1]}", ""
-        return f"{key}: {self.error['msg']}", ""
+            return f"{key}: {self._without_secrets(self.error['msg'].split(', ', 1)[-1])}", ""
+        return f"{key}: {self._without_secrets(self.error['msg'])}", ""
 
     def _remedy(self, wanted: str, value: Any) -> str:
         if value is None:

@@ -10,6 +10,7 @@ from elspeth.core.config.yaml_errors import BadYaml, Mark, in_readers_words
 MAX_BYTES = 10 * 1024 * 1024
 MAX_DEPTH = 100
 MAX_EXPANSION = 100_000
+MAX_VALUES = 200_000
 
 Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -81,6 +82,7 @@ class _Builder:
         self.root: Node | None = None
         self._documents = 0
         self._expanded = 0
+        self._values = 0
         self._open: list[tuple[ListNode | MapNode, str | None]] = []
         self._anchors: dict[str, Node] = {}
 
@@ -137,6 +139,11 @@ class _Builder:
         return node
 
     def _add(self, node: Node) -> None:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise BadYaml(
+                f"more than {MAX_VALUES:,} values", "a pipeline file is no place for data", node.mark
+            )
         if not self._open:
             self.root = node
             return
