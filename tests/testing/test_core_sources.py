@@ -1,8 +1,13 @@
 """Every source of the core passes the shipped contract."""
 
 import json
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from elspeth.plugins.registry import load_catalog
 from elspeth.testing import SourceContract
@@ -65,6 +70,27 @@ class TestText(CoreSource):
 
     def options(self, directory: Path) -> dict[str, Any]:
         return {"path": written(directory / "in.txt", "one\r\ntwo\n\nfour\x00\nfive")}
+
+
+class TestParquet(CoreSource):
+    plugin = "parquet"
+
+    def options(self, directory: Path) -> dict[str, Any]:
+        path = directory / "in.parquet"
+        if not path.exists():
+            days = [date(2024, 1, day) for day in range(1, 7)]
+            tags = [["a"], [], None, ["b", None], ["c"], []]
+            amounts = [Decimal("1.10"), None, Decimal(2), Decimal(3), Decimal(4), Decimal("5.55")]
+            ratios = [0.5, float("nan"), 1.0, 2.0, None, 3.0]
+            columns = {
+                "id": [1, 2, 3, 2**60, 5, 6],
+                "day": days,
+                "tags": tags,
+                "amount": amounts,
+                "r": ratios,
+            }
+            pq.write_table(pa.table(columns), path)
+        return {"path": str(path)}
 
 
 class TestNull(CoreSource):

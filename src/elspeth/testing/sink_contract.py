@@ -55,8 +55,10 @@ class SinkContract(ABC):
         before = files(tmp_path)
         sink = self.make(tmp_path)
         sink.targets()
+        problems = list(sink.check())
         sink.close()
-        check(files(tmp_path) == before, "making a sink, or asking for its targets, wrote files")
+        check(files(tmp_path) == before, "making a sink, targets() or check() wrote files")
+        check(problems == [], f"check() refuses its own output: {problems!r}")
 
     def test_targets_are_absolute(self, tmp_path: Path) -> None:
         """Absolute paths or URIs, so that collisions can be found."""

@@ -109,6 +109,20 @@ class SourceContract(ABC):
         for row in rows:
             check(promised <= row.keys(), f"promised fields are missing: {sorted(promised - row.keys())}")
 
+    def test_can_be_looked_at_before_it_is_read(self, tmp_path: Path) -> None:
+        """check() finds nothing wrong; preview_schema() and the schema observed promise what comes."""
+        source, ctx = self.make(tmp_path), context()
+        check(list(source.check()) == [], f"check() refuses its own input: {list(source.check())!r}")
+        previewed = source.preview_schema().promises
+        source.on_start(ctx)
+        rows = [item for item in source.load(ctx) if isinstance(item, dict)]
+        observed = source.observed_schema()
+        source.close()
+        for row in rows:
+            check(previewed <= row.keys(), f"preview_schema() promised {sorted(previewed)}, got {row!r}")
+            if observed is not None:
+                check(observed.promises <= row.keys(), f"observed_schema() does not fit {row!r}")
+
     def test_size_hint_is_a_count_or_nothing(self, tmp_path: Path) -> None:
         """None, or a number that is not negative."""
         source = self.make(tmp_path)
