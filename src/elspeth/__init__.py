@@ -1,3 +1,31 @@
-"""ELSPETH: auditable Sense/Decide/Act pipelines."""
+"""ELSPETH: auditable Sense/Decide/Act pipelines.
+
+``from elspeth import run, validate, explain`` is all that a notebook needs. The names are loaded
+when they are first used, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from elspeth.contracts.errors import ElspethError
+
+if TYPE_CHECKING:
+    from elspeth.api.explain import explain
+    from elspeth.api.run import run
+    from elspeth.api.validate import validate
 
 __version__ = "0.1.0"
+
+__all__ = ["ElspethError", "__version__", "explain", "run", "validate"]
+
+_LAZY = {"explain": "elspeth.api.explain", "run": "elspeth.api.run", "validate": "elspeth.api.validate"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'elspeth' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -101,6 +101,17 @@ class Source(Plugin, Protocol):
     """Where rows come from."""
 
     output_schema: PluginSchema
+    original_headers: Mapping[str, str]
+    """Field → heading in the input, where they differ; known once the first row is read."""
+
+    def check(self) -> Sequence[str]:
+        """What would keep this source from being read, found without reading it all; empty if nothing."""
+
+    def preview_schema(self) -> PluginSchema:
+        """What the rows will look like, from the head of the input. Raises SourceError."""
+
+    def observed_schema(self) -> PluginSchema | None:
+        """What was inferred, once the first row is read; None if nothing was inferred."""
 
     def load(self, ctx: PluginContext) -> Iterator[Row | Quarantined]:
         """Yield rows in a stable order, streaming.
@@ -127,6 +138,8 @@ class Transform(Plugin, Protocol):
     """One step for one row."""
 
     input_schema: PluginSchema
+    needs_values: ClassVar[bool]
+    """Whether the fields that it demands must hold something; False: null is as good as any value."""
 
     def output_schema(self, incoming: PluginSchema) -> PluginSchema:
         """What comes out if ``incoming`` goes in (called at validation)."""
@@ -145,6 +158,8 @@ class Sink(Plugin, Protocol):
 
     idempotent: ClassVar[bool]
     input_schema: PluginSchema
+    original_headers: Mapping[str, str]
+    """Field → heading in the source; set by the engine before the first `write`."""
 
     def write(self, rows: Sequence[Row], ctx: PluginContext) -> Sequence[RowFailure]:
         """Take these rows, in order. Rows that can't be written are returned, the others are taken."""
@@ -160,6 +175,9 @@ class Sink(Plugin, Protocol):
 
     def publish(self) -> Artifact:
         """The run is complete: make the output visible to others, in one step."""
+
+    def check(self) -> Sequence[str]:
+        """What would keep this sink from writing, found without writing; empty if nothing."""
 
     def targets(self) -> Sequence[str]:
         """What will be written to: absolute paths or URIs, for the plan and to find collisions."""

@@ -13,11 +13,12 @@ class LiveToken:
     A plain slotted class, not a dataclass, because one is made per row: what is the same for most
     tokens is a class attribute until it differs. ``hashes``, ``times`` (nanoseconds of the engine's clock) and ``deltas``
     fill the slots that ``path`` counts. ``last_child`` is the highest token number of the row so
-    far, kept by the row's first token. ``nested``: the row may hold lists or dicts.
+    far, kept by the row's first token. ``nested``: the row may hold lists or dicts; ``plain``: all
+    its values are plain in the sense of `elspeth.core.canonical.plain`.
     """
 
     __slots__ = (
-        "_root", "branch_name", "deltas", "error", "hashes", "last_child", "nested", "parent_no", "path", "payload", "row",
+        "_root", "branch_name", "deltas", "error", "hashes", "last_child", "nested", "parent_no", "path", "payload", "plain", "row",
         "row_no", "run_id", "t0", "times", "token_no",
     )  # fmt: skip
 
@@ -34,6 +35,7 @@ class LiveToken:
         self.times: list[int] = []
         self.deltas: list[bytes] | None = None
         self.nested = False
+        self.plain = False
         self.error: dict[str, Any] | None = None
         self.last_child = 0
         self._root: LiveToken | None = None

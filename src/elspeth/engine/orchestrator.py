@@ -91,6 +91,7 @@ class _Run:
         self._began = around.clock.ns()
         self._started_at = around.clock.now()
         self._expected: int | None = None
+        self._inferred: set[str] = set()
 
     def execute(self) -> RunResult:
         with ExitStack() as opened:
@@ -131,6 +132,7 @@ class _Run:
             )
 
     def _report(self, processor: Processor) -> None:
+        self._record_schemas()
         if self._around.watch is None:
             return
         sinks = {name: sink.rows for name, sink in self._machine.sinks.items()}
@@ -143,6 +145,15 @@ class _Run:
                 sinks,
             )
         )
+
+    def _record_schemas(self) -> None:
+        """Put on record what sources found their columns to be, as soon as they know."""
+        for node_id, source in self._assembly.sources.items():
+            schema = None if node_id in self._inferred else source.observed_schema()
+            if schema is not None:
+                self._inferred.add(node_id)
+                fields = [str(spec) for spec in schema.fields]
+                self._recorder.record_schema(self._run_id, node_id, {"mode": schema.mode, "fields": fields})
 
     def _result(self, status: RunStatus, counts: RunCounts, artifacts: Mapping[str, Artifact]) -> RunResult:
         sinks = {

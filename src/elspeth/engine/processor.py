@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
+
 from elspeth.contracts.errors import PluginError
 from elspeth.contracts.plugins import PluginContext, Quarantined, Source
 from elspeth.core.landscape.writer import Checkpoint, Group, GroupWriter
@@ -36,6 +38,9 @@ class Processor:
         self._on_commit = on_commit
         self._commits = 0
         self._positions: dict[str, Mapping[str, Any]] = {}
+        self.headers: dict[str, str] = {}  # field → heading in the source, shared with the sinks
+        for sink in machine.sinks.values():
+            sink.plugin.original_headers = self.headers
         self.rows_read = 0
         self.tokens_ended = 0
 
@@ -86,6 +91,7 @@ class Processor:
 
     def commit(self, source_id: str, source: Source) -> None:
         """Write, flush, and put on record all that has ended since the last commit."""
+        self.headers.update(source.original_headers)
         self._positions[source_id] = source.position()
         self._write_sinks()
         pending, self._workshop.pending.tokens = self._workshop.pending.tokens, []
@@ -116,7 +122,7 @@ class Processor:
 
     def _traces(self, tokens: Sequence[LiveToken]) -> list[tuple[Any, ...]]:
         book = self._workshop.book
-        run_no, number, epoch = book.run_no, book.number, self._workshop.clock.epoch_ns
+        run_no, number, epoch, dumps = book.run_no, book.number, self._workshop.clock.epoch_ns, orjson.dumps
         rows = []
         for token in tokens:
             path, t0 = token.path, token.t0
@@ -130,7 +136,7 @@ class Processor:
                     path.path_no if path.path_no is not None else number(path),
                     token.parent_no,
                     (t0 + epoch) // 1000,
-                    "[" + ",".join([str((t - t0) // 1000) for t in token.times]) + "]",
+                    dumps([(t - t0) // 1000 for t in token.times]).decode(),
                     b"".join(token.hashes),
                     token.payload,
                     None if deltas is None else (b"[" + b",".join(deltas) + b"]").decode(),

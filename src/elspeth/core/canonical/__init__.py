@@ -24,9 +24,11 @@ scalars, OrderedDict): they would lose their type in silence.
 """
 
 from elspeth.core.canonical.hashing import canonical, canonical_row, digest, row_digest
+from elspeth.core.canonical.plain import PLAIN_OPTIONS, plain_keys, plain_values
 from elspeth.core.canonical.storage import dump, dump_values, load, load_values
 
 __all__ = [
+    "PLAIN_OPTIONS",
     "canonical",
     "canonical_row",
     "digest",
@@ -34,5 +36,7 @@ __all__ = [
     "dump_values",
     "load",
     "load_values",
+    "plain_keys",
+    "plain_values",
     "row_digest",
 ]

@@ -7,7 +7,8 @@ demand on vague rows can't be judged here and is left to the run (each row that 
 to the error sink). On all other rows a demand must be promised:
 
 * ``fixed`` rows without the field never have it;
-* an optional field (``note: str?``) may be missing;
+* an optional field (``note: str?``) may be missing, which is enough only for transforms that don't
+  need its value (they say so: ``needs_values``);
 * where fields or guarantees are declared, they are the whole of what anybody may rely on.
 
 Each of these is a problem of the demanding node, and so is a declared type that differs from the
@@ -18,7 +19,7 @@ and the rows are vague if those of any edge are.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from elspeth.contracts.enums import EdgeMode, NodeType
@@ -33,6 +34,10 @@ class TransformSchemas(Protocol):
 
     @property
     def input_schema(self) -> PluginSchema: ...
+
+    @property
+    def needs_values(self) -> bool:
+        """Whether a declared field that may be null or missing (``note: str?``) is too little for it."""
 
     def output_schema(self, incoming: PluginSchema) -> PluginSchema: ...
 
@@ -72,8 +77,9 @@ def check_contracts(
             if edge.mode is not EdgeMode.DIVERT
         ]
         demand = _demand(node, schemas, conditions)
+        needs_values = _needs_values(node, schemas)
         for edge, rows in incoming:
-            _check(node, demand, edge, rows, problems)
+            _check(node, demand if needs_values else _but_for_optional(demand, rows), edge, rows, problems)
             if node.node_type is NodeType.GATE:
                 _check_types(node, conditions[node.node_id], rows, problems)
         known[node.node_id] = _output(node, schemas, meet([rows for _, rows in incoming]))
@@ -88,6 +94,16 @@ def _demand(node: Node, schemas: PluginSchemas, conditions: Mapping[str, Express
     if node.node_type is NodeType.SINK and node.settings_key and not node.config.get("automatic"):
         return schemas.sink_schema(node.node_id)
     return OBSERVED
+
+
+def _needs_values(node: Node, schemas: PluginSchemas) -> bool:
+    plugin = schemas.transform(node.node_id) if node.node_type is NodeType.TRANSFORM else None
+    return plugin is None or plugin.needs_values
+
+
+def _but_for_optional(demand: PluginSchema, rows: Rows) -> PluginSchema:
+    """The demand without what is declared as optional: sources fill in null where that is missing."""
+    return replace(demand, required=demand.required - {spec.name for spec in rows.schema.fields})
 
 
 def _output(node: Node, schemas: PluginSchemas, incoming: Rows) -> Rows:

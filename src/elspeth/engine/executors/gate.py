@@ -94,6 +94,7 @@ class GateStep:
             copy = token.child(token.row, now)
             copy.branch_name = exit.destination
             copy.nested = token.nested
+            copy.plain = token.plain
             copy.hashes.append(token.hashes[-1])
             copy.path = workshop.book.root(
                 Origin(

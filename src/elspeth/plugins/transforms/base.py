@@ -48,6 +48,8 @@ class BaseTransform:
     options_model: ClassVar[type[BaseModel]] = TransformOptions
 
     input_schema: PluginSchema = OBSERVED
+    needs_values: ClassVar[bool] = True
+    """Whether the demanded fields must hold something; False: null is as good as any value."""
     node_id: str = ""
     on_error: str | None = None
     options: BaseModel

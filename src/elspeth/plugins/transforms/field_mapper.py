@@ -75,6 +75,7 @@ class FieldMapper(BaseTransform):
     """
 
     name: ClassVar[str] = "field_mapper"
+    needs_values: ClassVar[bool] = False
     options_model = FieldMapperOptions
     options: FieldMapperOptions
 

@@ -43,6 +43,7 @@ class Truncate(BaseTransform):
     """
 
     name: ClassVar[str] = "truncate"
+    needs_values: ClassVar[bool] = False
     options_model = TruncateOptions
     options: TruncateOptions
 

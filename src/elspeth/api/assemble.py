@@ -1,0 +1,207 @@
+"""From a pipeline file to something that can run: plugins made, graph built, every problem found."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from elspeth.contracts.errors import ConfigurationError, ElspethError, ExpressionError, Problem
+from elspeth.contracts.schema import PluginSchema
+from elspeth.core.canonical import digest
+from elspeth.core.config import LoadedPipeline, load_pipeline
+from elspeth.core.config.document import KeyPath
+from elspeth.core.dag import Graph, build_graph
+from elspeth.core.expressions import Expression, compile_expression
+from elspeth.core.secrets import Redactor
+from elspeth.engine.assembly import QUARANTINE, Assembly
+from elspeth.plugins.registry import PluginCatalog, load_catalog
+from elspeth.plugins.sinks.quarantine import QuarantineSink
+
+_IN_MEMORY = "sqlite://"
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A pipeline file that may run, with what was made of it. ``landscape_url`` may hold a password."""
+
+    loaded: LoadedPipeline
+    assembly: Assembly
+    landscape_url: str
+
+    @property
+    def graph(self) -> Graph:
+        return self.assembly.graph
+
+
+def assemble(
+    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None, database: str | None = None
+) -> Assembled:
+    """Read, check and build a pipeline; nothing is written and no row is read beyond a preview.
+
+    ``database`` replaces ``landscape.url``. Raises ConfigurationError with every problem.
+    """
+    env = os.environ if environ is None else environ
+    loaded = load_pipeline(path, environ=env)
+    url = database or loaded.settings.landscape.url
+    return _Assembler(loaded, load_catalog(), Redactor.from_environment(env), url).assemble()
+
+
+class _Assembler:
+    def __init__(self, loaded: LoadedPipeline, catalog: PluginCatalog, redactor: Redactor, url: str) -> None:
+        self._loaded = loaded
+        self._catalog = catalog
+        self._redactor = redactor
+        self._url = url if loaded.settings.landscape.enabled else _IN_MEMORY
+        self._problems: list[Problem] = []
+        self._sources: dict[str, Any] = {}
+        self._transforms: dict[str, Any] = {}
+        self._sinks: dict[str, Any] = {}
+        self._conditions: dict[str, Expression] = {}
+
+    def assemble(self) -> Assembled:
+        settings = self._loaded.settings
+        self._make(self._sources, self._catalog.source, settings.sources, "sources")
+        named = {item.name: item for item in settings.transforms}
+        keys = {item.name: index for index, item in enumerate(settings.transforms)}
+        self._make(self._transforms, self._catalog.transform, named, "transforms", keys)
+        self._make(self._sinks, self._catalog.sink, settings.sinks, "sinks")
+        self._compile_conditions()
+        self._refuse_what_comes_later()
+        graph = self._graph()
+        self._check_outside()
+        if self._problems or graph is None:
+            raise ConfigurationError(_in_order(self._problems))
+        envelopes = self._add_quarantine(graph)
+        for node_id, transform in self._transforms.items():
+            transform.node_id = node_id
+            transform.on_error = named[node_id].on_error or QUARANTINE
+        record = self._redactor.tree(self._loaded.resolved(), self._loaded.from_environment)
+        assembly = Assembly(
+            graph=graph,
+            sources=self._sources,
+            transforms=self._transforms,
+            sinks=self._sinks,
+            conditions=self._conditions,
+            settings=record,
+            node_configs=_node_configs(record),
+            config_hash=digest(record).hex(),
+            pipeline=str(self._loaded.path),
+            envelopes=envelopes,
+        )
+        return Assembled(self._loaded, assembly, self._url)
+
+    def _make(
+        self,
+        made: dict[str, Any],
+        find: Callable[[str], type[Any]],
+        wanted: Mapping[str, Any],
+        section: str,
+        keys: Mapping[str, int] | None = None,
+    ) -> None:
+        for name, settings in wanted.items():
+            at: KeyPath = (section, name if keys is None else keys[name])
+            try:
+                cls = find(settings.plugin)
+            except ElspethError as error:
+                self._problem((*at, "plugin"), error)
+                continue
+            try:
+                made[name] = cls(dict(settings.options))
+            except ValidationError as error:
+                self._problems += self._loaded.problems_of(error, cls.options_model, (*at, "options"))
+            except ElspethError as error:
+                self._problem((*at, "options"), error)
+
+    def _compile_conditions(self) -> None:
+        for index, gate in enumerate(self._loaded.settings.gates):
+            try:
+                self._conditions[gate.name] = compile_expression(gate.condition)
+            except ExpressionError as error:
+                self._problem(("gates", index, "condition"), error)
+
+    def _refuse_what_comes_later(self) -> None:
+        settings = self._loaded.settings
+        for section in ("aggregations", "coalesce", "experiments", "depends_on"):
+            if getattr(settings, section):
+                self._problems.append(
+                    self._loaded.problem((section,), f"{section} can't be run yet", "take it out of the file")
+                )
+
+    def _graph(self) -> Graph | None:
+        try:
+            return build_graph(self._loaded, self)
+        except ConfigurationError as error:
+            known = {(problem.location, problem.what) for problem in self._problems}
+            self._problems += [p for p in error.problems if (p.location, p.what) not in known]
+            return None
+
+    # What `build_graph` asks of the plugins. A plugin that could not be made promises nothing.
+
+    def source_schema(self, name: str) -> PluginSchema:
+        """What the rows of a source look like."""
+        source = self._sources.get(name)
+        return PluginSchema() if source is None else source.output_schema
+
+    def transform(self, name: str) -> Any:
+        """The plugin of a transform, None where it could not be made."""
+        return self._transforms.get(name)
+
+    def sink_schema(self, name: str) -> PluginSchema:
+        """What a sink needs."""
+        sink = self._sinks.get(name)
+        return PluginSchema() if sink is None else sink.input_schema
+
+    def _check_outside(self) -> None:
+        """Look at the files and databases that the plugins name, without changing anything."""
+        taken: dict[str, str] = {}
+        for name, source in self._sources.items():
+            for what in source.check():
+                self._problems.append(self._loaded.problem(("sources", name, "options", "path"), what))
+            path = getattr(source, "path", None)
+            if isinstance(path, Path):
+                taken[str(path.resolve())] = f"source {name!r}, which reads it"
+        database = self._url.partition("sqlite:///")[2]
+        if database:
+            taken[str(Path(database).resolve())] = "the landscape"
+        for name, sink in self._sinks.items():
+            at = ("sinks", name, "options", "path")
+            for what in sink.check():
+                self._problems.append(self._loaded.problem(at, what))
+            for target in sink.targets():
+                if target in taken:
+                    what = f"sink {name!r} would write to {target}, and so does {taken[target]}"
+                    what = what.replace("and so does source", "the input of source")
+                    self._problems.append(self._loaded.problem(at, what, "give each its own path"))
+                else:
+                    taken[target] = f"sink {name!r}"
+
+    def _add_quarantine(self, graph: Graph) -> frozenset[str]:
+        if QUARANTINE in self._sinks or all(node.node_id != QUARANTINE for node in graph.nodes):
+            return frozenset()
+        database = self._url.partition("sqlite:///")[2]
+        directory = Path(database).parent if database else Path(".elspeth")
+        self._sinks[QUARANTINE] = QuarantineSink(directory)
+        return frozenset({QUARANTINE})
+
+    def _problem(self, at: KeyPath, error: ElspethError) -> None:
+        self._problems.append(self._loaded.problem(at, error.what, error.fix))
+
+
+def _node_configs(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Node id → its part of the recorded settings."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for section in ("sources", "queues", "sinks"):
+        found |= record.get(section) or {}
+    for section in ("transforms", "gates", "aggregations", "coalesce"):
+        found |= {item["name"]: item for item in record.get(section) or ()}
+    return found
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    return sorted(
+        problems,
+        key=lambda problem: (problem.location.line, problem.location.column) if problem.location else (0, 0),
+    )

@@ -1,0 +1,41 @@
+"""``run``: take real rows through a pipeline."""
+
+import os
+from collections.abc import Callable, Mapping
+from random import SystemRandom
+
+from elspeth.api.assemble import Assembled, assemble
+from elspeth.core.clock import Clock
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.engine.orchestrator import Surroundings, Watcher, execute, never
+from elspeth.engine.result import RunResult
+
+
+def run(
+    path: str | os.PathLike[str],
+    *,
+    database: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    watch: Watcher | None = None,
+    stop: Callable[[], bool] = never,
+) -> RunResult:
+    """Run the pipeline in a file from its first row to its last, with everything on record.
+
+    ``database`` replaces the file's ``landscape.url``. ``watch`` is called after every commit (at
+    least 8,192 tokens or 250 ms apart), ``stop`` is asked after every row.
+
+    Raises ConfigurationError if the pipeline is refused (then nothing was written),
+    RunInterruptedError if ``stop`` ended it, and other ElspethErrors for what broke it.
+    """
+    return run_assembled(assemble(path, environ=environ, database=database), watch=watch, stop=stop)
+
+
+def run_assembled(
+    assembled: Assembled, *, watch: Watcher | None = None, stop: Callable[[], bool] = never
+) -> RunResult:
+    """Run what `assemble` made, once."""
+    db = LandscapeDB.from_url(assembled.landscape_url)
+    try:
+        return execute(assembled.assembly, Surroundings(db, Clock(), SystemRandom(), stop, watch))
+    finally:
+        db.close()

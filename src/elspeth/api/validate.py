@@ -1,0 +1,92 @@
+"""``validate``: is this pipeline file good, and what would it do?"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from elspeth.api.assemble import Assembled, assemble
+from elspeth.contracts.plugins import Source
+from elspeth.core.secrets import Redactor
+
+
+@dataclass(frozen=True, slots=True)
+class PlanNode:
+    """One node of the graph; ``detail`` says what is particular about it (a gate's condition)."""
+
+    node_id: str
+    node_type: str
+    plugin: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanEdge:
+    """One edge of the graph."""
+
+    from_node: str
+    to_node: str
+    label: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSink:
+    """What a sink will write to, and which of that is there already and would be replaced."""
+
+    name: str
+    plugin: str
+    targets: tuple[str, ...]
+    overwrites: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run of a valid pipeline would do. ``schemas`` are the sources' fields, as far as known."""
+
+    pipeline: str
+    nodes: tuple[PlanNode, ...]
+    edges: tuple[PlanEdge, ...]
+    sinks: tuple[PlanSink, ...]
+    schemas: Mapping[str, tuple[str, ...]]
+    landscape: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON-able data."""
+        return asdict(self)
+
+
+def validate(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None) -> Plan:
+    """Check a pipeline file as thoroughly as can be without running it, and say what it would do.
+
+    Reads the head of each input (to show what the columns are); writes nothing. Raises
+    ConfigurationError with every problem, each with its place and a remedy.
+    """
+    return plan_of(assemble(path, environ=environ))
+
+
+def plan_of(assembled: Assembled) -> Plan:
+    """The plan of a pipeline that was assembled."""
+    graph, assembly = assembled.graph, assembled.assembly
+    conditions = {name: expression.text for name, expression in assembly.conditions.items()}
+    return Plan(
+        pipeline=assembly.pipeline,
+        nodes=tuple(
+            PlanNode(node.node_id, node.node_type, node.plugin_name, conditions.get(node.node_id, ""))
+            for node in graph.nodes
+        ),
+        edges=tuple(PlanEdge(edge.from_node, edge.to_node, edge.label, edge.mode) for edge in graph.edges),
+        sinks=tuple(
+            PlanSink(
+                name, sink.name, tuple(sink.targets()), tuple(t for t in sink.targets() if Path(t).exists())
+            )
+            for name, sink in assembly.sinks.items()
+        ),
+        schemas={name: _fields(source) for name, source in assembly.sources.items()},
+        landscape=Redactor(None).text(assembled.landscape_url),
+    )
+
+
+def _fields(source: Source) -> tuple[str, ...]:
+    return tuple(str(spec) for spec in source.preview_schema().fields)
