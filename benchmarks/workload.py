@@ -8,7 +8,7 @@ NAMES = ("Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Frances", "Nikl
 CATEGORIES = ("travel", "food and drink", "rent", "medical", "household goods", "fees")
 LETTERS = "abcdefghijklmnopqrstuvwxyz     "
 
-GATE = """  - name: large
+GATE = """  - name: by_amount
     condition: "row['amount'] > 500"
     routes: {"true": large, "false": small}
 """
