@@ -18,8 +18,9 @@ from elspeth.core.landscape.reader import LandscapeReader
 RUN = "20261121T021530Z-abcdef"
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
-    st.text(max_size=5), st.decimals(allow_nan=False, allow_infinity=False), st.dates(), st.binary(max_size=5), st.uuids(),
-    st.lists(st.integers(), max_size=3), st.dictionaries(st.text(max_size=3), st.integers(), max_size=3),
+    st.text(max_size=5), st.decimals(allow_nan=False, allow_infinity=False), st.dates(),
+    st.binary(max_size=5), st.uuids(), st.lists(st.integers(), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=3),
 )  # fmt: skip
 ROWS = st.dictionaries(st.sampled_from("abcdefg"), VALUES, max_size=5)
 

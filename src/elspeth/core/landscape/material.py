@@ -3,71 +3,36 @@
 from collections.abc import Mapping, Sequence
 
 import orjson
-from sqlalchemy import Connection, RowMapping, and_, bindparam, select
+from sqlalchemy import Connection, RowMapping, bindparam, text
 
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape import ids
 from elspeth.core.landscape.assembling import RowMaterial, token_id_of
 from elspeth.core.landscape.records import CallRecord, EdgeRecord, ErrorRecord
+from elspeth.core.landscape.statements import statement
 from elspeth.core.landscape.stored import PathCache, StoredPath, StoredTrace, instant, read_traces
-from elspeth.core.landscape.tables import calls_table, errors_table, joins_table, traces_table
+from elspeth.core.landscape.tables import calls_table
 
-_SAME_TOKEN = and_(
-    traces_table.c.run_no == errors_table.c.run_no,
-    traces_table.c.row_no == errors_table.c.row_no,
-    traces_table.c.token_no == errors_table.c.token_no,
+_ERRORS_SQL = """SELECT x.*, t.row_alias, t.token_alias
+    FROM trace_errors x JOIN traces t
+    ON t.run_no = x.run_no AND t.row_no = x.row_no AND t.token_no = x.token_no
+    WHERE x.run_no = :run_no {also} ORDER BY x.row_no, x.token_no, x.step_index, x.attempt {rest}"""
+_ERRORS = text(_ERRORS_SQL.format(also="AND x.row_no = :row_no", rest=""))
+_ERRORS_OF_RUN = text(_ERRORS_SQL.format(also="", rest="LIMIT :limit"))
+_CALLS = statement(
+    calls_table, CallRecord, "WHERE state_id IN :state_ids ORDER BY state_id, call_index"
+).bindparams(bindparam("state_ids", expanding=True))
+_PARENTS = text(
+    """SELECT j.token_no, j.parent_row_no, j.parent_token_no, t.token_alias
+    FROM trace_joins j LEFT JOIN traces t
+    ON t.run_no = j.run_no AND t.row_no = j.parent_row_no AND t.token_no = j.parent_token_no
+    WHERE j.run_no = :run_no AND j.row_no = :row_no ORDER BY j.token_no, j.ordinal"""
 )
-ERRORS_OF_RUN = (
-    select(errors_table, traces_table.c.row_alias, traces_table.c.token_alias)
-    .select_from(errors_table.join(traces_table, _SAME_TOKEN))
-    .where(errors_table.c.run_no == bindparam("run_no"))
-    .order_by(*errors_table.primary_key.columns)
-)
-_ERRORS = ERRORS_OF_RUN.where(errors_table.c.row_no == bindparam("row_no"))
-_CALLS = (
-    select(*(calls_table.c[name] for name in CallRecord.__slots__))
-    .where(calls_table.c.state_id.in_(bindparam("state_ids", expanding=True)))
-    .order_by(calls_table.c.state_id, calls_table.c.call_index)
-)
-_PARENTS = (
-    select(
-        joins_table.c.token_no,
-        joins_table.c.parent_row_no,
-        joins_table.c.parent_token_no,
-        traces_table.c.token_alias,
-    )
-    .select_from(
-        joins_table.outerjoin(
-            traces_table,
-            and_(
-                traces_table.c.run_no == joins_table.c.run_no,
-                traces_table.c.row_no == joins_table.c.parent_row_no,
-                traces_table.c.token_no == joins_table.c.parent_token_no,
-            ),
-        )
-    )
-    .where(joins_table.c.run_no == bindparam("run_no"), joins_table.c.row_no == bindparam("row_no"))
-    .order_by(joins_table.c.token_no, joins_table.c.ordinal)
-)
-_CHILDREN = (
-    select(
-        joins_table.c.parent_token_no,
-        joins_table.c.row_no,
-        joins_table.c.token_no,
-        traces_table.c.token_alias,
-    )
-    .select_from(
-        joins_table.outerjoin(
-            traces_table,
-            and_(
-                traces_table.c.run_no == joins_table.c.run_no,
-                traces_table.c.row_no == joins_table.c.row_no,
-                traces_table.c.token_no == joins_table.c.token_no,
-            ),
-        )
-    )
-    .where(joins_table.c.run_no == bindparam("run_no"), joins_table.c.parent_row_no == bindparam("row_no"))
-    .order_by(joins_table.c.row_no, joins_table.c.token_no)
+_CHILDREN = text(
+    """SELECT j.parent_token_no, j.row_no, j.token_no, t.token_alias
+    FROM trace_joins j LEFT JOIN traces t
+    ON t.run_no = j.run_no AND t.row_no = j.row_no AND t.token_no = j.token_no
+    WHERE j.run_no = :run_no AND j.parent_row_no = :row_no ORDER BY j.row_no, j.token_no"""
 )
 
 
@@ -101,7 +66,13 @@ def read_material(
     )
 
 
-def error_record(run_id: str, row: RowMapping) -> ErrorRecord:
+def read_errors(connection: Connection, run: tuple[int, str], limit: int) -> list[ErrorRecord]:
+    """The first errors of a run in row order. ``run`` is its number and id."""
+    rows = connection.execute(_ERRORS_OF_RUN, {"run_no": run[0], "limit": limit}).mappings()
+    return [_error_record(run[1], row) for row in rows]
+
+
+def _error_record(run_id: str, row: RowMapping) -> ErrorRecord:
     """One row of ``trace_errors``, with its token's aliases."""
     try:
         reason = orjson.loads(row["reason"])
@@ -127,7 +98,7 @@ def error_record(run_id: str, row: RowMapping) -> ErrorRecord:
 def _errors(connection: Connection, run_id: str, key: Mapping[str, int]) -> dict[int, list[ErrorRecord]]:
     found: dict[int, list[ErrorRecord]] = {}
     for row in connection.execute(_ERRORS, key).mappings():
-        found.setdefault(row["token_no"], []).append(error_record(run_id, row))
+        found.setdefault(row["token_no"], []).append(_error_record(run_id, row))
     return found
 
 

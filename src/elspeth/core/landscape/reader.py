@@ -12,7 +12,7 @@ from elspeth.core.landscape import counts, ids, runs, search
 from elspeth.core.landscape.assembling import assemble
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.lineage import RowLineage, TokenLineage
-from elspeth.core.landscape.material import ERRORS_OF_RUN, error_record, read_material
+from elspeth.core.landscape.material import read_errors, read_material
 from elspeth.core.landscape.records import (
     ArtifactRecord,
     EdgeRecord,
@@ -68,7 +68,7 @@ class LandscapeReader:
             return runs.read_artifacts(connection, runs.read_run(connection, run).run_id)
 
     def counts(self, run: str) -> RunCounts:
-        """How the run's rows and tokens ended. Reads every trace once: 0.2 s for 10⁶ tokens."""
+        """How the run's rows and tokens ended. Reads every trace once: about 0.4 s for 10⁶ tokens."""
         with self._engine.connect() as connection:
             run_no = runs.read_run(connection, run).run_no
             tokens = counts.path_counts(connection, run_no)
@@ -101,8 +101,7 @@ class LandscapeReader:
         """The first errors of the run in row order."""
         with self._engine.connect() as connection:
             found = runs.read_run(connection, run)
-            rows = connection.execute(ERRORS_OF_RUN.limit(limit), {"run_no": found.run_no}).mappings()
-            return [error_record(found.run_id, row) for row in rows]
+            return read_errors(connection, (found.run_no, found.run_id), limit)
 
     def error_groups(self, run: str, limit: int = 10) -> list[ErrorGroup]:
         """The run's most frequent errors, by node and text."""

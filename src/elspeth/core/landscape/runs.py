@@ -2,38 +2,29 @@
 
 from difflib import get_close_matches
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection
 
 from elspeth.contracts.errors import NotFoundError
 from elspeth.core.landscape.records import ArtifactRecord, EdgeRecord, NodeRecord, RunRecord
+from elspeth.core.landscape.statements import statement
 from elspeth.core.landscape.tables import artifacts_table, edges_table, nodes_table, runs_table
 
 LATEST = "latest"
 _NAMED = 5
 
-_RUN_COLUMNS = [runs_table.c[name] for name in RunRecord.__slots__]
-_NEWEST_FIRST = select(*_RUN_COLUMNS).order_by(runs_table.c.started_at.desc(), runs_table.c.run_no.desc())
-_RUN = select(*_RUN_COLUMNS).where(runs_table.c.run_id == bindparam("run_id"))
-_NODES = (
-    select(*(nodes_table.c[name] for name in NodeRecord.__slots__))
-    .where(nodes_table.c.run_id == bindparam("run_id"))
-    .order_by(nodes_table.c.sequence_in_pipeline, nodes_table.c.node_id)
-)
-_EDGES = (
-    select(*(edges_table.c[name] for name in EdgeRecord.__slots__))
-    .where(edges_table.c.run_id == bindparam("run_id"))
-    .order_by(edges_table.c.edge_id)
-)
-_ARTIFACTS = (
-    select(*(artifacts_table.c[name] for name in ArtifactRecord.__slots__))
-    .where(artifacts_table.c.run_id == bindparam("run_id"))
-    .order_by(artifacts_table.c.sink_node_id, artifacts_table.c.created_at)
+# Plain text: compiling these from table objects would take longer than running them.
+_NEWEST_FIRST = statement(runs_table, RunRecord, "ORDER BY started_at DESC, run_no DESC LIMIT :limit")
+_RUN = statement(runs_table, RunRecord, "WHERE run_id = :run_id")
+_NODES = statement(nodes_table, NodeRecord, "WHERE run_id = :run_id ORDER BY sequence_in_pipeline, node_id")
+_EDGES = statement(edges_table, EdgeRecord, "WHERE run_id = :run_id ORDER BY edge_id")
+_ARTIFACTS = statement(
+    artifacts_table, ArtifactRecord, "WHERE run_id = :run_id ORDER BY sink_node_id, created_at"
 )
 
 
 def read_runs(connection: Connection, limit: int) -> list[RunRecord]:
     """The newest runs, newest first."""
-    return [RunRecord(**row) for row in connection.execute(_NEWEST_FIRST.limit(limit)).mappings()]
+    return [RunRecord(**row) for row in connection.execute(_NEWEST_FIRST, {"limit": limit}).mappings()]
 
 
 def read_run(connection: Connection, run: str) -> RunRecord:

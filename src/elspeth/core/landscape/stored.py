@@ -6,21 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, text
 
 from elspeth.contracts.errors import LandscapeError
-from elspeth.core.landscape.tables import path_events_table, path_steps_table, traces_table
 from elspeth.core.landscape.views import OUTCOME
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HASH_BYTES = 32
 _MAX_PATHS = 10_000
 
-_TRACES = (
-    select(traces_table)
-    .where(traces_table.c.run_no == bindparam("run_no"), traces_table.c.row_no == bindparam("row_no"))
-    .order_by(traces_table.c.token_no)
-)
+# Plain text: compiling these from table objects would take longer than running them.
+_TRACES = text("SELECT * FROM traces WHERE run_no = :run_no AND row_no = :row_no ORDER BY token_no")
 _PATHS = text(
     f"""SELECT p.path_no, p.source_node_id, p.branch_name, p.origin, p.shape, p.ending, p.sink_node_id,
         {OUTCOME} AS outcome
@@ -28,22 +24,13 @@ _PATHS = text(
         LEFT JOIN nodes n ON n.run_id = e.run_id AND n.node_id = e.from_node_id
         WHERE p.run_no = :run_no AND p.path_no IN :path_nos"""
 ).bindparams(bindparam("path_nos", expanding=True))
-_STEPS = (
-    select(path_steps_table)
-    .where(
-        path_steps_table.c.run_no == bindparam("run_no"),
-        path_steps_table.c.path_no.in_(bindparam("path_nos", expanding=True)),
-    )
-    .order_by(path_steps_table.c.path_no, path_steps_table.c.ordinal)
-)
-_EVENTS = (
-    select(path_events_table)
-    .where(
-        path_events_table.c.run_no == bindparam("run_no"),
-        path_events_table.c.path_no.in_(bindparam("path_nos", expanding=True)),
-    )
-    .order_by(path_events_table.c.path_no, path_events_table.c.step_ordinal, path_events_table.c.ordinal)
-)
+_STEPS = text(
+    "SELECT * FROM path_steps WHERE run_no = :run_no AND path_no IN :path_nos ORDER BY path_no, ordinal"
+).bindparams(bindparam("path_nos", expanding=True))
+_EVENTS = text(
+    """SELECT * FROM path_events WHERE run_no = :run_no AND path_no IN :path_nos
+        ORDER BY path_no, step_ordinal, ordinal"""
+).bindparams(bindparam("path_nos", expanding=True))
 
 
 @dataclass(frozen=True, slots=True)
