@@ -15,6 +15,8 @@ from elspeth.core.landscape.records import (
     RunRecord,
 )
 
+__all__ = ["NodeSummary", "RunSummary", "SinkSummary", "list_runs", "run_dict", "show_run"]
+
 
 @dataclass(frozen=True, slots=True)
 class SinkSummary:
