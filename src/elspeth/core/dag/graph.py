@@ -32,12 +32,18 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A way for rows. ``label`` is ``on_success``, ``on_error`` …, or the route label at a gate."""
+    """A way for rows. ``label`` is ``on_success``, ``on_error`` …, or the route label at a gate.
+
+    ``branch`` is set where rows are copied: the destination as the file names it (a connection, a
+    sink or ``continue``), which is what the copy's token is called. ``to_node`` may be another
+    name: that of the node which reads the connection.
+    """
 
     from_node: str
     to_node: str
     label: str
     mode: EdgeMode
+    branch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

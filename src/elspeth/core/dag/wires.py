@@ -74,7 +74,7 @@ def _gate_wires(member: Member, problems: Problems) -> Iterator[Wire]:
         else:
             copies = True
             yield Wire(member, label, EdgeMode.COPY, targets[0], key)
-    if copies:
+    if copies and CONTINUE not in gate.routes:
         yield Wire(member, CONTINUE, EdgeMode.COPY, CONTINUE, (*member.key, "mode"))
     _check_gate(member, copies, problems)
 

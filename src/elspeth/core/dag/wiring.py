@@ -14,7 +14,7 @@ from elspeth.contracts.enums import EdgeMode, NodeType
 from elspeth.core.dag.graph import DISCARD, QUARANTINE, Edge
 from elspeth.core.dag.problems import KeyPath, Problems, listed, meant
 from elspeth.core.dag.roster import Member, Roster, branches_of
-from elspeth.core.dag.wires import CONTINUE, FORK, Wire, error_wires, success_wires
+from elspeth.core.dag.wires import CONTINUE, Wire, error_wires, success_wires
 
 OUTPUT = "output"
 
@@ -82,7 +82,8 @@ class _Wirer:
         else:
             target = self._reader_of(one)
         if target is not None:
-            self.wiring.edges.append(Edge(one.member.name, target, one.label, one.mode))
+            branch = one.to if one.mode is EdgeMode.COPY else ""
+            self.wiring.edges.append(Edge(one.member.name, target, one.label, one.mode, branch))
 
     def _reader_of(self, one: Wire) -> str | None:
         if one.to == DISCARD:
@@ -110,8 +111,6 @@ class _Wirer:
             known = [*self.roster.sinks, *self.roster.queues, *self.readers]
             guess = meant(one.to, known)
             fix = f"did you mean '{guess}'?" if guess else _choice(known)
-        if one.to == FORK:
-            what = f"{one.member.title} writes to 'fork', which only a route can do"
         self.problems.add(one.key, what, fix)
 
     def _next(self, one: Wire) -> str | None:
@@ -152,14 +151,18 @@ class _Wirer:
         return None
 
     def _check_copies(self) -> None:
-        for index, edge in enumerate(self.wiring.edges):
-            if edge in self.wiring.edges[:index]:
+        joins = {step.name for step in self.roster.steps if step.node_type is NodeType.COALESCE}
+        seen: set[tuple[str, str, str]] = set()
+        for edge in self.wiring.edges:
+            way = (edge.from_node, edge.label, edge.to_node)
+            if way in seen and edge.to_node not in joins:
                 member = next(step for step in self.roster.steps if step.name == edge.from_node)
                 self.problems.add(
                     (*member.key, "routes", edge.label),
                     f"route '{edge.label}' leads to '{edge.to_node}' twice",
                     "name each destination once",
                 )
+            seen.add(way)
 
     def _check_inputs(self) -> None:
         for name, readers in self.readers.items():
@@ -194,7 +197,8 @@ class _Wirer:
         elif guess and guess not in self.roster.sinks:
             fix = f"did you mean '{guess}'?"
         else:
-            fix = f"write `on_success: {name}` at the node that feeds it, or take the `input` out"
+            thing = "branch" if reader.member.node_type is NodeType.COALESCE else "`input`"
+            fix = f"write `on_success: {name}` at the node that feeds it, or take the {thing} out"
         self.problems.add(reader.key, f"{reader.member.title} reads '{name}', but nothing writes it", fix)
 
     def _check_fan_in(self, name: str, reader: Reader) -> None:

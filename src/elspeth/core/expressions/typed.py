@@ -44,7 +44,7 @@ class _Typed(ast.NodeTransformer):
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         key = node.slice
         if isinstance(node.value, ast.Name) and node.value.id == ROW and isinstance(key, ast.Constant):
-            kind = self.types.get(key.value)
+            kind = self.types.get(key.value) if isinstance(key.value, str) else None
             if kind is not None and kind in _SAMPLES:
                 return ast.copy_location(ast.Constant(value=_SAMPLES[kind]), node)
         return self.generic_visit(node)
