@@ -179,6 +179,9 @@ def main(arguments: list[str]) -> None:
     plan = parse(arguments)
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
+    say("warming up")
+    plain_loop(1_000, 1)
+    audited(1_000, 1, GATE)
     cases = measure_sizes(plan) + measure_variants(plan)
     help_usage, validate_usage = measure_start()
     text = "\n\n".join(

@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+BYTECODE = Path(__file__).resolve().parent / ".work" / "bytecode"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,22 +20,15 @@ class Usage:
     peak: int
 
 
-def measure(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str] | None = None) -> Usage:
+def measure(command: Sequence[str], *, cwd: Path) -> Usage:
     """Run to the end. Raises SystemExit with the program's own words if it fails.
 
-    `os.wait4` gives the usage of this one child; what that started itself
-    is included once it was waited for.
+    `os.wait4` gives the usage of this one child, and of what that has itself waited for.
     """
     log = cwd / "last-output.txt"
     with log.open("wb") as output:
         start = time.perf_counter()
-        child = subprocess.Popen(
-            command,
-            cwd=cwd,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
-        )
+        child = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT, env=environment())
         _, status, used = os.wait4(child.pid, 0)
         wall = time.perf_counter() - start
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -42,6 +37,13 @@ def measure(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]
         raise SystemExit(f"{' '.join(command)} ended with {child.returncode}:\n{words}")
     unit = 1 if sys.platform == "darwin" else 1024
     return Usage(cpu=used.ru_utime + used.ru_stime, wall=wall, peak=used.ru_maxrss * unit)
+
+
+def environment() -> dict[str, str]:
+    """As where the package is installed: modules are compiled once, and no setting is overridden."""
+    settings = {name: value for name, value in os.environ.items() if not name.startswith("ELSPETH_")}
+    settings.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**settings, "PYTHONPYCACHEPREFIX": str(BYTECODE)}
 
 
 def best(runs: int, once: Callable[[], Usage]) -> Usage:
