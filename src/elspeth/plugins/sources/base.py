@@ -65,7 +65,7 @@ class BaseSource:
         """Raises pydantic's ValidationError for options that are not understood."""
         self.options: Any = self.options_model.model_validate(options)
         self.output_schema: PluginSchema = self.options.schema_.to_schema()
-        self.original_headers: dict[str, str] = {}
+        self.original_headers: Mapping[str, str] = {}
 
     def on_start(self, ctx: PluginContext) -> None:
         """Nothing to acquire."""

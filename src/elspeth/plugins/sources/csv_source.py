@@ -13,7 +13,7 @@ from elspeth.contracts.plugins import Quarantined, Row
 from elspeth.contracts.schema import PluginSchema
 from elspeth.plugins.schemas import SAMPLE_ROWS, CellCoercer, Unfit, infer_columns
 from elspeth.plugins.sources.base import FileSource, TextFileOptions, quarantine_unfit
-from elspeth.plugins.sources.blocks import BLOCK_BYTES, Block, BlockReader, Encoding, detect_encoding
+from elspeth.plugins.sources.blocks import Block, BlockReader, Encoding, detect_encoding
 from elspeth.plugins.sources.columns import cell_columns, known_schema
 from elspeth.plugins.sources.csv_records import (
     Record,
@@ -23,6 +23,7 @@ from elspeth.plugins.sources.csv_records import (
     records,
 )
 from elspeth.plugins.sources.headers import field_names
+from elspeth.plugins.sources.lines import estimated_lines, line_fault, too_long
 
 
 class CsvSourceOptions(TextFileOptions):
@@ -85,13 +86,7 @@ class CsvSource(FileSource):
 
     def size_hint(self) -> int | None:
         """The size of the file divided by the length of its first lines."""
-        try:
-            with open(self.path, "rb") as file:
-                head = file.read(BLOCK_BYTES)
-            lines = head.count(b"\n")
-            return round(self.path.stat().st_size / len(head) * lines) if lines else None
-        except OSError:
-            return None
+        return estimated_lines(self.path)
 
     def preview_schema(self) -> PluginSchema:
         """Declared and inferred types of all columns. Raises SourceError."""
@@ -230,10 +225,7 @@ class CsvSource(FileSource):
                     for item, cells, line in zip(items, filled, lines, strict=True)
                 ]
         if block.too_long:
-            reason = (
-                f"line {block.line} has {block.too_long:,} bytes, more than max_field_bytes ({self._max:,})"
-            )
-            return [Quarantined({"_raw": block.text}, reason, None, block.line)]
+            return [too_long(block, self._max)]
         if rows is not None:
             found = records(block.lines, self._dialect, len(block.lines))[0]
         return [
@@ -251,13 +243,10 @@ class CsvSource(FileSource):
         raw: Row = dict(zip(names, map(encoding.readable, record.cells), strict=False))
         if len(record.cells) > len(names):
             raw["_extra"] = list(map(encoding.readable, record.cells[len(names) :]))
-        if not block.clean and (bad := encoding.bad_byte(text)):
-            before = encoding.size("".join(block.lines[: record.first]))
-            reason = (
-                f"line {line}: byte 0x{bad[1]:02x} at offset {block.offset + before + bad[0]:,} is not "
-                f"{encoding.codec}; if the whole file is like this, set encoding (for example cp1252)"
-            )
-            return Quarantined(raw, reason, self._culprit(names, record.cells, encoding), line)
+        if not block.clean:
+            for index in range(record.first, record.end):
+                if fault := line_fault(block, index, encoding):
+                    return Quarantined(raw, fault, self._culprit(names, record.cells, encoding), line)
         if len(record.cells) != len(names):
             reason = f"line {line} has {len(record.cells)} cells, but there are {len(names)} columns"
             return Quarantined(raw, reason, None, line)
