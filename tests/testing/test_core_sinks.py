@@ -1,6 +1,8 @@
 """Every sink of the core passes the shipped contract."""
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -102,6 +104,26 @@ class TestParquet(CoreSink):
 
     def bad_row(self) -> Row | None:
         return {"id": "five", "note": "x", "amount": Decimal(1), "day": date(2024, 1, 1)}
+
+
+class TestDatabase(CoreSink):
+    plugin = "database"
+
+    def options(self, directory: Path) -> dict[str, Any]:
+        schema = {"mode": "fixed", "fields": ["id: int", "note: str", "amount: decimal", "day: date"]}
+        return {"url": f"sqlite:///{directory / 'out.db'}", "table": "results", "schema": schema}
+
+    def visible(self, directory: Path) -> object:
+        path = directory / "out.db"
+        if not path.exists():
+            return None
+        with closing(sqlite3.connect(path)) as database:
+            if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'results'").fetchone():
+                return None
+            return database.execute("SELECT * FROM results ORDER BY rowid").fetchall()
+
+    def bad_row(self) -> Row | None:
+        return {"id": 2**80, "note": "x", "amount": Decimal(1), "day": date(2024, 1, 1)}
 
 
 class TestNull(CoreSink):

@@ -1,10 +1,12 @@
 """Every source of the core passes the shipped contract."""
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -91,6 +93,31 @@ class TestParquet(CoreSource):
             }
             pq.write_table(pa.table(columns), path)
         return {"path": str(path)}
+
+
+class TestDatabase(CoreSource):
+    plugin = "database"
+    extra: ClassVar[dict[str, Any]] = {"table": "things", "key": "id"}
+
+    def options(self, directory: Path) -> dict[str, Any]:
+        path = directory / "in.db"
+        if not path.exists():
+            with closing(sqlite3.connect(path)) as database:
+                database.execute("CREATE TABLE things (id INTEGER PRIMARY KEY, name TEXT, ratio REAL)")
+                rows = [
+                    (9, "i", 1.5),
+                    (2, None, 2.5),
+                    (2**60, "ü", float("inf")),
+                    (4, "d", None),
+                    (5, "", 0.0),
+                ]
+                database.executemany("INSERT INTO things VALUES (?, ?, ?)", rows)
+                database.commit()
+        return {"url": f"sqlite:///{path}", **self.extra}
+
+
+class TestDatabaseQuery(TestDatabase):
+    extra: ClassVar[dict[str, Any]] = {"query": "SELECT id, name FROM things", "order_by": ["name", "id"]}
 
 
 class TestNull(CoreSource):
