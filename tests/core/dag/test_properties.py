@@ -13,59 +13,101 @@ from elspeth.contracts.errors import ConfigurationError, Problem
 from elspeth.core.config import load_pipeline
 from elspeth.core.dag import Graph, build_graph
 
-NAMES = st.sampled_from(["a", "b", "c", "out", "err"])
-MAYBE = st.none() | NAMES
-TARGET = st.one_of(
-    NAMES,
-    st.sampled_from(["continue", "discard", "fork"]),
-    st.lists(NAMES, min_size=1, max_size=3, unique=True),
-)
+SINKS = ["out", "err"]
 
 
 @st.composite
 def pipelines(draw: st.DrawFn) -> dict[str, Any]:
-    def step(name: str) -> dict[str, Any]:
-        parts = {"name": name, "input": draw(MAYBE), "on_success": draw(MAYBE), "on_error": draw(MAYBE)}
-        return {"plugin": "p"} | {key: value for key, value in parts.items() if value is not None}
+    """Pipelines that are right: each node reads an end that an earlier one left open, the rest are sinks."""
+    ends: list[list[Any]] = []  # (holder, key) of destinations that are not chosen yet
+    steps: dict[str, list[dict[str, Any]]] = {"transforms": [], "gates": []}
+    sources = {"s": {"plugin": "csv", "on_success": None}}
+    ends.append([sources["s"], "on_success"])
+    for number in range(draw(st.integers(0, 6))):
+        holder, key = ends.pop(draw(st.integers(0, len(ends) - 1)))
+        holder[key] = f"c{number}"
+        if draw(st.booleans()):
+            step: dict[str, Any] = {
+                "name": f"t{number}",
+                "plugin": "p",
+                "input": f"c{number}",
+                "on_success": None,
+            }
+            if draw(st.booleans()):
+                step["on_error"] = draw(st.sampled_from([*SINKS, "discard", "quarantine"]))
+            ends.append([step, "on_success"])
+            steps["transforms"].append(step)
+        else:
+            gate = _gate(draw, number)
+            ends += _ends(gate)
+            steps["gates"].append(gate)
+    for holder, key in ends:
+        taken = set(holder) if isinstance(holder, list) else set()
+        holder[key] = draw(st.sampled_from([name for name in SINKS if name not in taken]))
+    shuffled = {kind: draw(st.permutations(made)) for kind, made in steps.items()}
+    return {"sources": sources, **shuffled, "sinks": {name: {"plugin": "csv"} for name in SINKS}}
 
-    def gate(name: str) -> dict[str, Any]:
-        routes = {"true": draw(TARGET), "false": draw(TARGET)}
-        made = {
-            "name": name,
-            "condition": "row['x'] > 1",
-            "routes": routes,
-            "mode": draw(st.sampled_from(["move", "copy"])),
-        }
-        if "fork" in routes.values():
-            made["fork_to"] = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
-        if (reads := draw(MAYBE)) is not None:
-            made["input"] = reads
-        return made
 
-    return {
-        "sources": {name: {"plugin": "csv"} for name in ("s1", "s2")[: draw(st.integers(1, 2))]},
-        "queues": {name: {} for name in draw(st.sets(st.sampled_from(["a", "b"]), max_size=1))},
-        "transforms": [step(f"t{index}") for index in range(draw(st.integers(0, 3)))],
-        "gates": [gate(f"g{index}") for index in range(draw(st.integers(0, 2)))],
-        "sinks": {
-            "out": {"plugin": "csv"},
-            "err": {"plugin": "csv", "on_write_failure": draw(st.sampled_from(["out", "err", "discard"]))},
-        },
-    }
+def _gate(draw: st.DrawFn, number: int) -> dict[str, Any]:
+    routes: dict[str, Any] = {"false": draw(st.sampled_from(["discard", None]))}
+    gate = {"name": f"g{number}", "input": f"c{number}", "condition": "row['x'] > 1", "routes": routes}
+    shape = draw(st.sampled_from(["one", "list", "fork"]))
+    if shape == "fork":
+        gate["fork_to"] = [None, None]
+    routes["true"] = {"one": None, "list": [None, None], "fork": "fork"}[shape]
+    return gate
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(pipelines())
-def test_refused_with_reasons_or_able_to_run(pipeline: dict[str, Any]) -> None:
+def _ends(gate: dict[str, Any]) -> list[list[Any]]:
+    ends = [[gate["routes"], label] for label, to in gate["routes"].items() if to is None]
+    for copies in (gate.get("fork_to"), gate["routes"]["true"]):
+        if isinstance(copies, list):
+            ends += [[copies, index] for index in range(len(copies))]
+    return ends
+
+
+def _built(pipeline: dict[str, Any]) -> tuple[Graph | None, tuple[Problem, ...]]:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "pipeline.yaml")
         file.write_text(json.dumps(pipeline), encoding="utf-8")
-        graph = None
-        problems: tuple[Problem, ...] = ()
         try:
-            graph = build_graph(load_pipeline(file, environ={}))
+            return build_graph(load_pipeline(file, environ={})), ()
         except ConfigurationError as refusal:
-            problems = refusal.problems
+            return None, refusal.problems
+
+
+def _use_both_sinks(pipeline: dict[str, Any]) -> dict[str, Any]:
+    """Another source for each sink, so that neither is unused."""
+    more = {f"to_{name}": {"plugin": "csv", "on_success": name} for name in SINKS}
+    return pipeline | {"sources": pipeline["sources"] | more}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(pipelines())
+def test_what_is_right_is_accepted(pipeline: dict[str, Any]) -> None:
+    graph, problems = _built(_use_both_sinks(pipeline))
+    assert problems == ()
+    assert graph is not None
+    _check(graph)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(pipelines(), st.data())
+def test_whatever_is_changed_it_is_refused_with_reasons_or_able_to_run(
+    pipeline: dict[str, Any], data: st.DataObject
+) -> None:
+    steps = [*pipeline["transforms"], *pipeline["gates"], pipeline["sources"]["s"]]
+    for _ in range(data.draw(st.integers(1, 3))):
+        step = data.draw(st.sampled_from(steps))
+        place = data.draw(st.sampled_from(sorted(step.keys() - {"plugin", "condition", "routes", "fork_to"})))
+        new = data.draw(st.sampled_from([None, "c0", "c1", "c2", "out", "err", "t0", "continue", "discard"]))
+        step[place] = new or "t1" if place == "name" else new
+    for gate in pipeline["gates"]:
+        gate["mode"] = data.draw(st.sampled_from(["move", "copy"]))
+        label = data.draw(st.sampled_from(["true", "false"]))
+        if data.draw(st.booleans()) and gate["routes"][label] != "fork":
+            gate["routes"][label] = data.draw(st.sampled_from(["continue", "discard", "out", "c2", "c3"]))
+    graph, problems = _built(_use_both_sinks(pipeline))
     assert (graph is None) is bool(problems)
     assert all(problem.what and problem.location for problem in problems)
     if graph is not None:
