@@ -15,7 +15,7 @@ _SECRET_KEY = re.compile(
     r"|token|sas(?:_token)?|credentials?|authorization|auth|connection_?string|cookie)$",
     re.IGNORECASE,
 )
-# Secrets inside other texts: a URL's password, an Azure connection string's key, a SAS signature, a bearer token.
+# Secrets inside other texts: a URL's password, a connection string's key, a SAS signature, a bearer token.
 _SECRET_PARTS = (
     re.compile(r"(?<=://)(?P<user>[^/@:\s]*):(?P<secret>[^@/\s]+)(?=@)"),
     re.compile(
@@ -54,7 +54,7 @@ class Redactor:
         return text
 
     def tree(self, value: Any, secret_paths: Collection[KeyPath] = (), at: KeyPath = ()) -> Any:
-        """A copy of JSON-like ``value``: secret are the values at ``secret_paths``, and those of keys that say so."""
+        """A copy of JSON-like ``value`` without those at ``secret_paths`` and those of keys that say so."""
         if isinstance(value, Mapping):
             return {key: self._entry(key, item, secret_paths, (*at, key)) for key, item in value.items()}
         if isinstance(value, list | tuple):

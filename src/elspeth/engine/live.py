@@ -10,16 +10,16 @@ from elspeth.core.landscape.paths import Path
 class LiveToken:
     """One token in flight.
 
-    A plain slotted class, not a dataclass, because one is made per row: what is the same for most
-    tokens is a class attribute until it differs. ``hashes``, ``times`` (nanoseconds of the engine's clock) and ``deltas``
-    fill the slots that ``path`` counts. ``last_child`` is the highest token number of the row so
-    far, kept by the row's first token. ``nested``: the row may hold lists or dicts; ``plain``: all
-    its values are plain in the sense of `elspeth.core.canonical.plain`.
+    A plain slotted class, not a dataclass, because one is made per row. ``hashes`` and ``deltas``
+    (JSON values with commas between) and ``times`` (nanoseconds of the engine's clock) fill the
+    slots that ``path`` counts. ``last_child`` is the highest token number of the row so far, kept
+    by the row's first token. ``nested``: the row may hold lists or dicts; ``plain``: all its
+    values are plain in the sense of `elspeth.core.canonical.plain`.
     """
 
     __slots__ = (
-        "_root", "branch_name", "deltas", "error", "hashes", "last_child", "nested", "parent_no", "path", "payload", "plain", "row",
-        "row_no", "run_id", "t0", "times", "token_no",
+        "_root", "branch_name", "deltas", "error", "hashes", "last_child", "nested", "parent_no", "path",
+        "payload", "plain", "row", "row_no", "run_id", "t0", "times", "token_no",
     )  # fmt: skip
 
     def __init__(self, run_id: str, row_no: int, row: Row, t0: int) -> None:
@@ -31,9 +31,9 @@ class LiveToken:
         self.parent_no: int | None = None
         self.branch_name: str | None = None
         self.payload: str | None = None
-        self.hashes: list[bytes] = []
+        self.hashes = b""
         self.times: list[int] = []
-        self.deltas: list[bytes] | None = None
+        self.deltas = b""
         self.nested = False
         self.plain = False
         self.error: dict[str, Any] | None = None
@@ -66,3 +66,10 @@ class Pending:
 
     tokens: list[LiveToken] = field(default_factory=list)
     errors: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def take(self) -> tuple[list[LiveToken], list[tuple[Any, ...]]]:
+        """Hand over what there is and begin anew, with the same lists: the steps keep hold of them."""
+        taken = list(self.tokens), list(self.errors)
+        self.tokens.clear()
+        self.errors.clear()
+        return taken

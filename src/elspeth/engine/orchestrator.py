@@ -35,7 +35,7 @@ def never() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the engine takes from outside: the database, time, chance, and somebody's wish to stop or to watch.
+    """What the engine takes from outside: database, time, chance, somebody's wish to stop or to watch.
 
     ``stop`` is asked after every row and must be cheap; ``watch`` is called after every commit.
     """
@@ -125,9 +125,9 @@ class _Run:
         ended = sum(counts.outcomes.values())
         if counts.open or counts.read != self._processor.rows_read or ended != self._processor.tokens_ended:
             raise LandscapeError(
-                f"the record of run {self._run_id} does not add up: {self._processor.rows_read} rows were read and"
-                f" {counts.read} are on record, {self._processor.tokens_ended} tokens ended and {ended} have an end"
-                f" on record, {counts.open} have none",
+                f"the record of run {self._run_id} does not add up: {self._processor.rows_read} rows were"
+                f" read and {counts.read} are on record, {self._processor.tokens_ended} tokens ended and"
+                f" {ended} have an end on record, {counts.open} have none",
                 fix="this is a bug in ELSPETH: please report it, and do not rely on this run",
             )
 

@@ -1,12 +1,11 @@
 """The engine's inner loop: rows in, groups of finished tokens out."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from elspeth.contracts.errors import PluginError
-from elspeth.contracts.plugins import PluginContext, Quarantined, Source
+from elspeth.contracts.plugins import PluginContext, Source
 from elspeth.core.landscape.writer import Checkpoint, Group, GroupWriter
 from elspeth.engine.assembly import Machine
 from elspeth.engine.executors.source import SourceStep
@@ -15,6 +14,7 @@ from elspeth.engine.steps import Step, Workshop
 
 GROUP_TOKENS = 8192
 GROUP_NS = 250_000_000
+LOOK_NS = 1_000_000  # how often somebody's wish to stop is asked for
 
 
 class Processor:
@@ -51,51 +51,52 @@ class Processor:
         one that breaks in the middle leaves what it gave before on record.
         """
         workshop = self._workshop
-        pending, clock = workshop.pending, workshop.clock.ns
-        admit, refuse, walk = step.admit, step.refuse, self._walk
+        ended, stack, clock = workshop.pending.tokens, workshop.stack, workshop.clock.ns
+        admit, row_no = step.admit, self.rows_read
         deadline = clock() + GROUP_NS
-        broken: list[Exception] = []
-        for item in _until_broken(source.load(ctx), broken):
+        next_look = 0
+        broken: Exception | None = None
+        fetch = iter(source.load(ctx)).__next__
+        while True:
+            try:
+                item = fetch()
+            except StopIteration:
+                break
+            except Exception as error:  # noqa: BLE001  # raised as soon as what came before is committed
+                broken = error
+                break
             now = clock()
-            if item.__class__ is dict:
-                token, going = admit(item, self.rows_read, now)
-            elif item.__class__ is Quarantined:
-                token, going = refuse(item, self.rows_read, now)
-            else:
-                raise PluginError(
-                    f"source {ctx.node_id!r} yielded {type(item).__name__}",
-                    fix="yield a dict, or Quarantined(…)",
-                )
-            self.rows_read += 1
-            walk(token, going)
-            if now >= deadline or len(pending.tokens) >= GROUP_TOKENS:
-                self.commit(ctx.node_id, source)
-                deadline = clock() + GROUP_NS
-            if stop():
-                self.commit(ctx.node_id, source)
-                return False
-        self.commit(ctx.node_id, source)
-        if broken:
-            raise broken[0]
-        return True
-
-    def _walk(self, token: LiveToken, going: Step | None) -> None:
-        """Take a token to its end, and then those that it was split into."""
-        while going is not None:
-            going = going.step(token)
-        stack = self._workshop.stack
-        while stack:
-            token, going = stack.pop()
+            going: Step | None
+            token, going = admit(item, row_no, now)
+            row_no += 1
             while going is not None:
                 going = going.step(token)
+            while stack:
+                token, going = stack.pop()
+                while going is not None:
+                    going = going.step(token)
+            if len(ended) >= GROUP_TOKENS or now >= deadline:
+                self.rows_read = row_no
+                self.commit(ctx.node_id, source)
+                deadline = clock() + GROUP_NS
+            if now >= next_look:
+                next_look = now + LOOK_NS
+                if stop():
+                    self.rows_read = row_no
+                    self.commit(ctx.node_id, source)
+                    return False
+        self.rows_read = row_no
+        self.commit(ctx.node_id, source)
+        if broken is not None:
+            raise broken
+        return True
 
     def commit(self, source_id: str, source: Source) -> None:
         """Write, flush, and put on record all that has ended since the last commit."""
         self.headers.update(source.original_headers)
         self._positions[source_id] = source.position()
         self._write_sinks()
-        pending, self._workshop.pending.tokens = self._workshop.pending.tokens, []
-        errors, self._workshop.pending.errors = self._workshop.pending.errors, []
+        tokens, errors = self._workshop.pending.take()
         self._commits += 1
         checkpoint = Checkpoint(
             commit_no=self._commits,
@@ -104,8 +105,8 @@ class Processor:
             sink_positions={name: sink.plugin.position() for name, sink in self._machine.sinks.items()},
             committed_at=self._workshop.clock.now(),
         )
-        self._writer.commit(Group(self._traces(pending), errors), checkpoint)
-        self.tokens_ended += len(pending)
+        self._writer.commit(Group(self._traces(tokens), errors), checkpoint)
+        self.tokens_ended += len(tokens)
         self._on_commit(self)
 
     def _write_sinks(self) -> None:
@@ -137,19 +138,11 @@ class Processor:
                     token.parent_no,
                     (t0 + epoch) // 1000,
                     dumps([(t - t0) // 1000 for t in token.times]).decode(),
-                    b"".join(token.hashes),
+                    token.hashes,
                     token.payload,
-                    None if deltas is None else (b"[" + b",".join(deltas) + b"]").decode(),
+                    "[" + deltas.decode() + "]" if deltas else None,
                     None,
                     None,
                 )
             )
         return rows
-
-
-def _until_broken(rows: Iterator[Any], broken: list[Exception]) -> Iterator[Any]:
-    """The items of ``rows`` up to the first error, which goes to ``broken``: its raising can wait for a commit."""
-    try:
-        yield from rows
-    except Exception as error:  # noqa: BLE001  # the reader raises it as soon as all is committed
-        broken.append(error)

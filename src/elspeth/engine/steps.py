@@ -23,10 +23,11 @@ class Step(Protocol):
 class Workshop:
     """What all steps of one run share.
 
-    ``stack`` holds the tokens that a split made and that have still to go on, last first.
+    ``stack`` holds the tokens that a split made and that have still to go on, last first. ``end``
+    puts down a token that will go no further.
     """
 
-    __slots__ = ("book", "clock", "pending", "run_id", "run_no", "stack")
+    __slots__ = ("book", "clock", "end", "pending", "run_id", "run_no", "stack")
 
     def __init__(self, run_id: str, book: PathBook, clock: Clock) -> None:
         self.run_id = run_id
@@ -34,6 +35,7 @@ class Workshop:
         self.book = book
         self.clock = clock
         self.pending = Pending()
+        self.end = self.pending.tokens.append
         self.stack: list[tuple[LiveToken, Step]] = []
 
 
@@ -44,7 +46,7 @@ class Discard:
         self._workshop = workshop
 
     def step(self, token: LiveToken) -> None:
-        self._workshop.pending.tokens.append(token)
+        self._workshop.end(token)
 
 
 class ErrorExit:

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, inspect, text
@@ -15,11 +16,21 @@ from elspeth.core.landscape.schema import SCHEMA_VERSION, metadata
 from elspeth.core.landscape.views import view_statements
 
 
+_ONE_AT_A_TIME = {
+    # SQLite's driver begins no transaction for CREATE by itself.
+    "sqlite": "BEGIN IMMEDIATE",
+    "postgresql": "SELECT pg_advisory_xact_lock(4985216739031)",
+}
+
+
 class LandscapeDB:
     """A database that holds a landscape of this version. Make it with `from_url` or `in_memory`."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        # Threads that write single records take turns: in memory they share one connection, and
+        # so one transaction, which the first of them to be done would end for all.
+        self.lock = RLock()
 
     @classmethod
     def in_memory(cls) -> "LandscapeDB":
@@ -62,8 +73,11 @@ class LandscapeDB:
         self.engine.dispose()
 
     def create(self) -> None:
-        """Make all tables and views, in one transaction, in an empty database."""
+        """Make all tables and views, in one transaction, unless another process just did."""
         with self.engine.begin() as connection:
+            connection.exec_driver_sql(_ONE_AT_A_TIME[self.engine.dialect.name])
+            if inspect(connection).has_table("traces"):
+                return
             metadata.create_all(connection)
             for name, select in view_statements(self.engine.dialect.name).items():
                 connection.exec_driver_sql(f"CREATE VIEW {name} AS {select}")
@@ -94,7 +108,8 @@ class LandscapeDB:
         if version != SCHEMA_VERSION:
             raise LandscapeVersionError(
                 f"{where} has landscape version {version}, this release needs {SCHEMA_VERSION}",
-                fix="run `elspeth doctor --upgrade --database URL` (make a copy first), or use the matching release",
+                fix="run `elspeth doctor --upgrade --database URL` (make a copy first),"
+                " or use the matching release",
             )
 
 

@@ -14,7 +14,7 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One destination of a routing decision; ``reason`` is canonical JSON, ``reason_hash`` its SHA-256 in hex."""
+    """One destination of a routing decision; ``reason`` is canonical JSON, ``reason_hash`` its SHA-256."""
 
     edge_id: str
     mode: str
@@ -83,8 +83,8 @@ class Path:
     """
 
     __slots__ = (
-        "children", "count", "deltas", "hashes", "in_slot", "last_edge", "origin", "parent", "path_no", "step",
-        "step_index", "times",
+        "children", "count", "deltas", "hashes", "in_slot", "last_edge", "origin", "parent", "path_no",
+        "step", "step_index", "times",
     )  # fmt: skip
 
     def __init__(self, origin: Origin, parent: "Path | None", step: Step | None) -> None:
@@ -175,8 +175,8 @@ def path_row(run_no: int, path: Path) -> tuple[Any, ...]:
     shape = None if origin.shape is None else orjson.dumps(origin.shape).decode()
     sink = step.sink if step else None
     return (
-        run_no, path.path_no, origin.source_node_id, origin.branch_name, origin.kind, shape, path.ending, sink,
-        path.last_edge,
+        run_no, path.path_no, origin.source_node_id, origin.branch_name, origin.kind, shape, path.ending,
+        sink, path.last_edge,
     )  # fmt: skip
 
 
@@ -191,8 +191,8 @@ def step_rows(run_no: int, path: Path) -> list[tuple[Any, ...]]:
         out_slot = None if step.status != "completed" else here.hashes - 1
         start_slot = before.times if step.gap else before.times - 1
         rows.append(
-            (run_no, path.path_no, ordinal, here.step_index, step.node_id, step.attempt, step.status, here.in_slot,
-             out_slot, start_slot, here.times - 1, delta, delta_slot)
+            (run_no, path.path_no, ordinal, here.step_index, step.node_id, step.attempt, step.status,
+             here.in_slot, out_slot, start_slot, here.times - 1, delta, delta_slot)
         )  # fmt: skip
     return rows
 

@@ -86,7 +86,7 @@ class GateStep:
 
     def _fork(self, token: LiveToken, exits: Sequence[Exit]) -> None:
         workshop = self._workshop
-        workshop.pending.tokens.append(token)
+        workshop.end(token)
         now = token.times[-1]
         parent = token.path
         copies = []
@@ -95,7 +95,7 @@ class GateStep:
             copy.branch_name = exit.destination
             copy.nested = token.nested
             copy.plain = token.plain
-            copy.hashes.append(token.hashes[-1])
+            copy.hashes = token.hashes[-32:]
             copy.path = workshop.book.root(
                 Origin(
                     parent.origin.source_node_id,

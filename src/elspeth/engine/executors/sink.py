@@ -21,6 +21,7 @@ class SinkStep:
 
     def __init__(self, workshop: Workshop, node_id: str, plugin: Sink, ctx: PluginContext) -> None:
         self._workshop = workshop
+        self._end = workshop.end
         self._ctx = ctx
         self._written = PathStep(node_id, gap=True, ending="sink", sink=node_id)
         self.node_id = node_id
@@ -33,7 +34,7 @@ class SinkStep:
     def step(self, token: LiveToken) -> None:
         """Take the token; it is written when the group is."""
         self.waiting.append(token)
-        self._workshop.pending.tokens.append(token)
+        self._end(token)
 
     def write(self) -> None:
         """Write all that waits. Rows that the plugin refuses go to ``on_failure`` and wait there."""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from elspeth.contracts.errors import CanonicalError
+from elspeth.contracts.errors import CanonicalError, PluginError
 from elspeth.contracts.plugins import Quarantined, Row
 from elspeth.core.canonical import (
     PLAIN_OPTIONS,
@@ -46,8 +46,15 @@ class SourceStep:
         self._any_shape = _Shape(self._path(None), plain=False)
         self._following = following
 
-    def admit(self, row: Row, row_no: int, now: int) -> tuple[LiveToken, Step]:
-        """The token of a good row, and where it goes first."""
+    def admit(self, row: Row | Quarantined, row_no: int, now: int) -> tuple[LiveToken, Step]:
+        """The token of a row as the plugin yielded it, and where it goes first."""
+        if row.__class__ is not dict:
+            if isinstance(row, Quarantined):
+                return self._refuse(row, row_no, now)
+            raise PluginError(
+                f"source {self._node_id!r} yielded {type(row).__name__}",
+                fix="yield a dict, or Quarantined(…)",
+            )
         token = LiveToken(self._run_id, row_no, row, now)
         shape = self._shapes.get(tuple(row))
         if shape is None:
@@ -56,7 +63,7 @@ class SourceStep:
         token.times.append(now)
         if shape.plain and plain_values(row.values()):
             try:
-                token.hashes.append(sha256(orjson.dumps(row, None, PLAIN_OPTIONS)).digest())
+                token.hashes = sha256(orjson.dumps(row, None, PLAIN_OPTIONS)).digest()
             except orjson.JSONEncodeError:
                 return self._admit_with_care(token, row, now)
             token.payload = orjson.dumps(list(row.values())).decode()
@@ -64,8 +71,7 @@ class SourceStep:
             return token, self._following
         return self._admit_with_care(token, row, now)
 
-    def refuse(self, item: Quarantined, row_no: int, now: int) -> tuple[LiveToken, Step]:
-        """The token of a row that doesn't fit, and the end that it goes to."""
+    def _refuse(self, item: Quarantined, row_no: int, now: int) -> tuple[LiveToken, Step]:
         raw = item.raw
         try:
             hashed = digest(raw)
@@ -75,7 +81,7 @@ class SourceStep:
             hashed = digest(raw)
         token = LiveToken(self._run_id, row_no, raw, now)
         token.path = self._workshop.book.root(Origin(self._node_id))
-        token.hashes.append(hashed)
+        token.hashes = hashed
         token.payload = dump(raw).decode()
         reason: dict[str, Any] = {"error": item.reason}
         if item.field is not None:
@@ -86,9 +92,9 @@ class SourceStep:
 
     def _admit_with_care(self, token: LiveToken, row: Row, now: int) -> tuple[LiveToken, Step]:
         try:
-            token.hashes.append(row_digest(row))
+            token.hashes = row_digest(row)
         except CanonicalError as error:
-            return self.refuse(Quarantined(row, error.what, error.path or None), token.row_no, now)
+            return self._refuse(Quarantined(row, error.what, error.path or None), token.row_no, now)
         stored = dump(row) if token.path is self._any_shape.path else dump_values(list(row.values()))
         token.payload = stored.decode()
         token.nested = may_nest(stored)
