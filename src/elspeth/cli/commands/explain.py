@@ -1,0 +1,80 @@
+"""``elspeth explain``."""
+
+from typing import Annotated, Any
+
+import typer
+
+from elspeth.cli.options import AsJson, Database, RunId, command_app, examples
+
+app = command_app()
+
+EXAMPLES = """
+    elspeth explain latest --row 0
+    elspeth explain --where "row['customer_id'] == 'C-17'"
+    elspeth explain --sink review --limit 3
+    elspeth explain --token 20261121T021530Z-3f9a1c-15-2
+    elspeth explain latest --row 0 --json
+    """
+
+
+@app.command(epilog=examples(EXAMPLES))
+def explain(  # noqa: PLR0913  # one parameter per option
+    run: RunId = "latest",
+    row: Annotated[
+        str | None,
+        typer.Option(
+            "--row", metavar="N", help="The row's index, counted from 0, or its row id.", show_default=False
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option("--token", metavar="ID", help="The row of this token.", show_default=False),
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            "--where",
+            metavar="EXPR",
+            help="Rows, as they were read, for which this is true.",
+            show_default=False,
+        ),
+    ] = None,
+    sink: Annotated[
+        str | None,
+        typer.Option(
+            "--sink", metavar="NAME", help="Rows of which something ended in this sink.", show_default=False
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", help="At most so many rows.")] = 10,
+    database: Database = None,
+    as_json: AsJson = False,
+) -> int:
+    """Tell a row's story: what came in, what was done to it, and why.
+
+    Every step with what it changed and how long it took, every decision with its condition and with
+    what else happened (the other branches of the same decision), where each branch ended, and the
+    file and hash that it ended in. Long values are cut short here, never with --json.
+    """
+    from elspeth.api.explain import explain as explain_rows  # noqa: PLC0415
+
+    options: dict[str, Any] = {"row": row, "token": token, "where": where, "sink": sink}
+    found = explain_rows(run, **options, database=database, limit=limit)
+    if as_json:
+        from elspeth.cli.output import emit_json  # noqa: PLC0415
+
+        emit_json(found.to_dict())
+    else:
+        _tell(found)
+    return 0
+
+
+def _tell(found: Any) -> None:
+    from elspeth.cli.consoles import show  # noqa: PLC0415
+    from elspeth.cli.lineage_tree import row_tree, run_line  # noqa: PLC0415
+    from elspeth.cli.output import note  # noqa: PLC0415
+
+    show(run_line(found.run))
+    for row in found.rows:
+        show("", row_tree(row, found))
+    if found.more:
+        note(f"\nthere are more than these {len(found.rows)}: raise --limit")

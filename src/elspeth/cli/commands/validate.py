@@ -1,0 +1,45 @@
+"""``elspeth validate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elspeth.cli.options import AsJson, command_app, examples
+
+app = command_app()
+
+EXAMPLES = """
+    elspeth validate pipeline.yaml
+    elspeth validate pipeline.yaml --json
+    """
+
+
+@app.command(epilog=examples(EXAMPLES))
+def validate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The pipeline file.")],
+    as_json: AsJson = False,
+) -> int:
+    """Check a pipeline file, and say everything that is wrong with it.
+
+    Nothing is run and nothing is written; the head of each input is read to see what its columns
+    hold. Every problem comes with file, line and column, and with a way out.
+    """
+    return show_plan(file, details=False, as_json=as_json)
+
+
+def show_plan(file: Path, *, details: bool, as_json: bool) -> int:
+    """Validate and print: the verdict, or with ``details`` the whole plan."""
+    from elspeth.api.validate import validate as validate_file  # noqa: PLC0415
+
+    plan = validate_file(file)
+    if as_json:
+        from elspeth.cli.output import emit_json  # noqa: PLC0415
+
+        emit_json(plan.to_dict())
+        return 0
+    from elspeth.cli.consoles import show  # noqa: PLC0415
+    from elspeth.cli.plan_tables import plan_details, verdict  # noqa: PLC0415
+
+    show(plan_details(plan) if details else verdict(plan))
+    return 0

@@ -1,0 +1,95 @@
+"""``elspeth``: the entry of every command, and the one place where exceptions become exit codes.
+
+0 done · 1 done, with failed or quarantined rows · 2 usage or configuration · 3 internal · 130 interrupted
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from elspeth import __version__
+from elspeth.cli.errors import INTERRUPTED, USAGE, report, report_usage
+from elspeth.cli.lazy import LazyGroup, OutputClosedError
+from elspeth.cli.output import emit_json, note, prepare_streams, say, silence
+from elspeth.contracts.errors import ElspethError
+
+CLOSED = 141
+"""The exit code of a program that was ended because nobody reads its output (128 + SIGPIPE)."""
+
+app = typer.Typer(
+    cls=LazyGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    invoke_without_command=True,
+    epilog="\b\nStart here:\n"
+    "  elspeth init demo && cd demo\n"
+    "  elspeth run pipeline.yaml\n"
+    "  elspeth explain latest --row 0",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", hidden=True)] = False,
+) -> None:
+    """Auditable pipelines: every row's way, every decision and its reason, on record."""
+    if version:
+        if as_json:
+            emit_json({"version": __version__})
+        else:
+            say(f"elspeth {__version__}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        say(ctx.get_help())
+        raise typer.Exit(USAGE)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line (default: this process's) and return its exit code; raises nothing."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    prepare_streams()
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+    except (OutputClosedError, BrokenPipeError):
+        silence(sys.stdout)
+        return CLOSED
+    return code
+
+
+def _dispatch(arguments: list[str]) -> int:
+    as_json = "--json" in arguments
+    group: Any = get_command(app)
+    try:
+        code = group.main(arguments, prog_name="elspeth", standalone_mode=False)
+    except ElspethError as error:
+        return report(error, as_json=as_json)
+    except typer.TyperException as error:
+        return _usage(error, as_json=as_json)
+    except KeyboardInterrupt:
+        note("interrupted")
+        return INTERRUPTED
+    except SystemExit as error:
+        # Shell completion ends this way.
+        return error.code if isinstance(error.code, int) else 0
+    except (OutputClosedError, BrokenPipeError):
+        raise
+    except Exception as error:  # noqa: BLE001  # the last resort: nobody is above us
+        return report(error, as_json=as_json)
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: typer.TyperException, *, as_json: bool) -> int:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "elspeth"
+    return report_usage(error.format_message(), f"see `{command} --help`", as_json=as_json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
