@@ -123,6 +123,9 @@ sinks: {sa: {plugin: csv}, sb: {plugin: csv}}
         "slow -on_success-> sb",
     ]
     assert [node.node_id for node in graph.nodes][:5] == ["source", "enrich", "split", "fast", "slow"]
+    branches = {edge.to_node: edge.branch for edge in graph.out_edges("split") if edge.label == "both"}
+    assert branches == {"fast": "fast_path", "slow": "slow_path", "sb": "sb"}
+    assert {edge.branch for edge in graph.edges if edge.mode is not EdgeMode.COPY} == {""}
 
 
 def test_a_node_with_an_input_goes_on_to_the_node_behind_it(build: Build) -> None:
