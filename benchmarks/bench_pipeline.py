@@ -1,6 +1,6 @@
 """What the audit trail costs: `elspeth run` against a plain loop that does the same work.
 
-    python benchmarks/bench_pipeline.py [--quick] [--rows N ...] [--no-postgres]
+    python benchmarks/bench_pipeline.py [--quick] [--rows N ...] [--no-postgres] [--work DIR]
 
 Writes docs/performance.md, unless --quick or --rows is given. Every run is a process of its own.
 """
@@ -17,8 +17,6 @@ from report import Case, case_table, goal_table, machine, write_between_marks
 from workload import FORK, GATE, write_pipeline, write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
-WORK = Path(__file__).resolve().parent / ".work"
-AUDITED = WORK / "audited"
 MAIN_SIZE = 100_000
 
 
@@ -26,6 +24,7 @@ MAIN_SIZE = 100_000
 class Plan:
     """What is measured: sizes, and how often each run is repeated (the best counts)."""
 
+    work: Path
     sizes: tuple[int, ...]
     runs: int
     with_postgres: bool
@@ -34,6 +33,28 @@ class Plan:
     @property
     def main_size(self) -> int:
         return MAIN_SIZE if MAIN_SIZE in self.sizes else max(self.sizes)
+
+    @property
+    def plain(self) -> Path:
+        return self.work / "plain"
+
+    @property
+    def audited(self) -> Path:
+        return self.work / "audited"
+
+    @property
+    def sqlite(self) -> "Target":
+        files = self.audited
+        return Target(
+            f"sqlite:///{files / 'landscape.db'}",
+            lambda: sum(path.stat().st_size for path in files.glob("landscape.db*")),
+        )
+
+    def input_of(self, rows: int) -> Path:
+        path = self.work / f"rows-{rows}.csv"
+        if not path.exists():
+            write_rows(path, rows)
+        return path
 
     def runs_of(self, rows: int) -> int:
         return 1 if rows > MAIN_SIZE else self.runs
@@ -47,53 +68,41 @@ class Target:
     size: Callable[[], int]
 
 
-SQLITE = Target(
-    f"sqlite:///{AUDITED / 'landscape.db'}",
-    lambda: sum(path.stat().st_size for path in AUDITED.glob("landscape.db*")),
-)
-
-
 def say(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
-def input_of(rows: int) -> Path:
-    path = WORK / f"rows-{rows}.csv"
-    if not path.exists():
-        write_rows(path, rows)
-    return path
-
-
-def plain_loop(rows: int, runs: int) -> Usage:
+def plain_loop(plan: Plan, rows: int) -> Usage:
     program = str(Path(__file__).with_name("plain_loop.py"))
-    outputs = [str(WORK / "plain-large.csv"), str(WORK / "plain-small.csv")]
-    command = [sys.executable, program, str(input_of(rows)), *outputs]
-    return best(runs, lambda: measure(command, cwd=WORK))
+    plan.plain.mkdir(exist_ok=True)
+    command = [sys.executable, program, str(plan.input_of(rows)), "large.csv", "small.csv"]
+    return best(plan.runs_of(rows), lambda: measure(command, cwd=plan.plain))
 
 
-def audited(rows: int, runs: int, gate: str, target: Target = SQLITE) -> tuple[Usage, int]:
+def audited(plan: Plan, rows: int, gate: str, target: Target) -> tuple[Usage, int]:
     """The best usage, and the bytes that the database grew by per run."""
     sizes: list[int] = []
+    home = plan.audited
 
     def once() -> Usage:
-        shutil.rmtree(AUDITED, ignore_errors=True)
-        AUDITED.mkdir(parents=True)
-        write_pipeline(AUDITED / "pipeline.yaml", input_of(rows), gate, target.url)
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir(parents=True)
+        write_pipeline(home / "pipeline.yaml", plan.input_of(rows), gate, target.url)
         before = target.size()
-        usage = measure([*elspeth(), "run", "pipeline.yaml"], cwd=AUDITED)
+        usage = measure([*elspeth(), "run", "pipeline.yaml"], cwd=home)
         sizes.append(target.size() - before)
         return usage
 
-    usage = best(runs, once)
+    usage = best(plan.runs_of(rows), once)
     return usage, min(sizes)
 
 
-def check_same_rows() -> None:
+def check_same_rows(plan: Plan) -> None:
     """A fast run that loses rows is no result: both programs must have written the same number of lines."""
     for name in ("large", "small"):
-        expected = count_lines(WORK / f"plain-{name}.csv")
-        found = count_lines(AUDITED / f"{name}.csv")
+        expected = count_lines(plan.plain / f"{name}.csv")
+        found = count_lines(plan.audited / f"{name}.csv")
         if expected != found:
             raise SystemExit(f"{name}.csv has {found} lines, the plain loop wrote {expected}")
 
@@ -107,11 +116,11 @@ def measure_sizes(plan: Plan) -> list[Case]:
     cases = []
     for rows in plan.sizes:
         say(f"{rows:,} rows: plain loop")
-        floor = plain_loop(rows, plan.runs_of(rows))
+        floor = plain_loop(plan, rows)
         cases.append(Case("plain loop", rows, floor))
         say(f"{rows:,} rows: elspeth run, SQLite")
-        usage, stored = audited(rows, plan.runs_of(rows), GATE)
-        check_same_rows()
+        usage, stored = audited(plan, rows, GATE, plan.sqlite)
+        check_same_rows(plan)
         cases.append(Case("elspeth, SQLite", rows, usage, stored, floor))
     return cases
 
@@ -119,29 +128,32 @@ def measure_sizes(plan: Plan) -> list[Case]:
 def measure_variants(plan: Plan) -> list[Case]:
     rows = plan.main_size
     say(f"{rows:,} rows: fork to two paths")
-    usage, stored = audited(rows, plan.runs, FORK)
+    usage, stored = audited(plan, rows, FORK, plan.sqlite)
     cases = [Case("elspeth, fork to two paths", rows, usage, stored)]
-    return [*cases, measure_postgres(rows, plan.runs)] if plan.with_postgres else cases
+    return [*cases, measure_postgres(plan)] if plan.with_postgres else cases
 
 
-def measure_postgres(rows: int, runs: int) -> Case:
+def measure_postgres(plan: Plan) -> Case:
     # Imported late: a child's peak memory counts from that of the process that started it.
     import postgres  # noqa: PLC0415
 
+    rows = plan.main_size
     say(f"{rows:,} rows: PostgreSQL")
-    floor = plain_loop(rows, runs)
+    floor = plain_loop(plan, rows)
     with postgres.server() as url:
         target = Target(url, lambda: postgres.size_of(url))
-        audited(1_000, 1, GATE, target)  # makes the schema, so that only rows count below
-        usage, stored = audited(rows, runs, GATE, target)
+        audited(plan, 1_000, GATE, target)  # makes the schema, so that only rows count below
+        usage, stored = audited(plan, rows, GATE, target)
     return Case("elspeth, PostgreSQL", rows, usage, stored, floor)
 
 
-def measure_start() -> tuple[Usage, Usage]:
+def measure_start(plan: Plan) -> tuple[Usage, Usage]:
     say("start-up")
-    home = WORK / "start"
+    home = plan.work / "start"
     home.mkdir(parents=True, exist_ok=True)
-    write_pipeline(home / "pipeline.yaml", input_of(10_000), GATE, f"sqlite:///{home / 'landscape.db'}")
+    write_pipeline(
+        home / "pipeline.yaml", plan.input_of(min(plan.sizes)), GATE, f"sqlite:///{home / 'landscape.db'}"
+    )
     help_usage = best(5, lambda: measure([*elspeth(), "--help"], cwd=home))
     return help_usage, best(5, lambda: measure([*elspeth(), "validate", "pipeline.yaml"], cwd=home))
 
@@ -165,9 +177,16 @@ def parse(arguments: list[str]) -> Plan:
     parser.add_argument("--quick", action="store_true", help="10,000 and 100,000 rows, once each")
     parser.add_argument("--rows", type=int, nargs="+", help="other sizes")
     parser.add_argument("--no-postgres", action="store_true", help="leave PostgreSQL out")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=ROOT / "benchmarks" / ".work",
+        help="where to make the directory to work in",
+    )
     given = parser.parse_args(arguments)
     sizes = given.rows or ([10_000, MAIN_SIZE] if given.quick else [10_000, MAIN_SIZE, 1_000_000])
     return Plan(
+        work=given.work.resolve() / "elspeth-bench",
         sizes=tuple(sorted(sizes)),
         runs=1 if given.quick else 3,
         with_postgres=not given.no_postgres,
@@ -177,13 +196,13 @@ def parse(arguments: list[str]) -> Plan:
 
 def main(arguments: list[str]) -> None:
     plan = parse(arguments)
-    shutil.rmtree(WORK, ignore_errors=True)
-    WORK.mkdir(parents=True)
+    shutil.rmtree(plan.work, ignore_errors=True)
+    plan.work.mkdir(parents=True)
     say("warming up")
-    plain_loop(1_000, 1)
-    audited(1_000, 1, GATE)
+    plain_loop(plan, 1_000)
+    audited(plan, 1_000, GATE, plan.sqlite)
     cases = measure_sizes(plan) + measure_variants(plan)
-    help_usage, validate_usage = measure_start()
+    help_usage, validate_usage = measure_start(plan)
     text = "\n\n".join(
         [
             machine(),
@@ -197,7 +216,7 @@ def main(arguments: list[str]) -> None:
     if plan.publish:
         write_between_marks(ROOT / "docs" / "performance.md", text)
         say("written to docs/performance.md")
-    shutil.rmtree(WORK, ignore_errors=True)
+    shutil.rmtree(plan.work, ignore_errors=True)
 
 
 if __name__ == "__main__":

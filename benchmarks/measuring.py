@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-BYTECODE = Path(__file__).resolve().parent / ".work" / "bytecode"
-
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -28,7 +26,9 @@ def measure(command: Sequence[str], *, cwd: Path) -> Usage:
     log = cwd / "last-output.txt"
     with log.open("wb") as output:
         start = time.perf_counter()
-        child = subprocess.Popen(command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT, env=environment())
+        child = subprocess.Popen(
+            command, cwd=cwd, stdout=output, stderr=subprocess.STDOUT, env=environment(cwd)
+        )
         _, status, used = os.wait4(child.pid, 0)
         wall = time.perf_counter() - start
     child.returncode = os.waitstatus_to_exitcode(status)
@@ -39,11 +39,14 @@ def measure(command: Sequence[str], *, cwd: Path) -> Usage:
     return Usage(cpu=used.ru_utime + used.ru_stime, wall=wall, peak=used.ru_maxrss * unit)
 
 
-def environment() -> dict[str, str]:
-    """As where the package is installed: modules are compiled once, and no setting is overridden."""
+def environment(cwd: Path) -> dict[str, str]:
+    """As where the package is installed: modules are compiled once, and no setting is overridden.
+
+    The compiled modules are kept beside ``cwd``.
+    """
     settings = {name: value for name, value in os.environ.items() if not name.startswith("ELSPETH_")}
     settings.pop("PYTHONDONTWRITEBYTECODE", None)
-    return {**settings, "PYTHONPYCACHEPREFIX": str(BYTECODE)}
+    return {**settings, "PYTHONPYCACHEPREFIX": str(cwd.parent / "bytecode")}
 
 
 def best(runs: int, once: Callable[[], Usage]) -> Usage:

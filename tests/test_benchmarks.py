@@ -1,0 +1,24 @@
+"""The benchmark runs, and what it reports is what it measured: no figures are asserted here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
+    options = ["--quick", "--rows", "500", "--no-postgres", "--work", str(tmp_path)]
+    command = [sys.executable, str(ROOT / "benchmarks" / "bench_pipeline.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for name in ("plain loop", "elspeth, SQLite", "elspeth, fork to two paths"):
+        assert [line for line in lines if line.startswith(f"| {name} | 500 |")]
+    assert "database bytes per row" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_has_a_place_for_the_figures() -> None:
+    page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
+    assert page.count("<!-- bench:begin -->") == page.count("<!-- bench:end -->") == 1
