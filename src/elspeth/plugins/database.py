@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 _PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
@@ -11,7 +11,7 @@ _PASSWORD = re.compile(r"(://[^:/@\s]*):[^@\s]*@")
 
 def connect_engine(url: str) -> Engine:
     """An engine for this URL (``postgresql://`` means psycopg 3). Raises SQLAlchemy's errors, ImportError."""
-    parsed = make_url(url)
+    parsed = _parsed(url)
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     engine = create_engine(parsed)
@@ -30,10 +30,17 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        raise ArgumentError("the url is not of the form dialect://user:password@host:port/name") from None
+
+
 def shown_url(url: str) -> str:
     """The URL without its password."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
+        return _parsed(url).render_as_string(hide_password=True)
     except ArgumentError:
         return _PASSWORD.sub(r"\1:***@", url)
 
@@ -48,7 +55,7 @@ def explained(error: BaseException, url: str) -> str:
         message = str(error)
     message = _PASSWORD.sub(r"\1:***@", " ".join(message.split("(Background on this error")[0].split()))
     try:
-        password = make_url(url).password
+        password = _parsed(url).password
     except ArgumentError:
         password = None
     return message.replace(str(password), "***") if password else message
