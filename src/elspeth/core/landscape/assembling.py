@@ -64,7 +64,7 @@ def assemble(material: RowMaterial) -> RowLineage:
         run_id=run_id,
         source_node_id=material.paths[first.path_no].source_node_id,
         row_index=first.row_no,
-        source_data_hash=first.hash_at(0).hex() if source else "",
+        source_data_hash=first.hash_at(0).hex() if source and first.hashes else "",
         created_at=instant(first.t0),
         source_data=data[0].start if source else None,
         roots=tuple(reversed(below.pop(None, []))),

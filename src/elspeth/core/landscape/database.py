@@ -15,7 +15,6 @@ from elspeth.contracts.errors import LandscapeError, LandscapeVersionError, NotF
 from elspeth.core.landscape.schema import SCHEMA_VERSION, metadata
 from elspeth.core.landscape.views import view_statements
 
-
 _ONE_AT_A_TIME = {
     # SQLite's driver begins no transaction for CREATE by itself.
     "sqlite": "BEGIN IMMEDIATE",

@@ -64,6 +64,8 @@ def rebuild(run_id: str, trace: StoredTrace, path: StoredPath, inherited: Row | 
     current, steps = start, []
     for step in path.steps:
         spot = f"{where}, step {step.step_index} ({step.node_id}, attempt {step.attempt})"
+        if step.input_slot is not None:
+            current = _whole(deltas, step.input_slot, spot)
         if current is None:
             steps.append(StepData(None, None))
             continue
@@ -71,7 +73,7 @@ def rebuild(run_id: str, trace: StoredTrace, path: StoredPath, inherited: Row | 
             _check(current, trace.hash_at(step.in_slot), f"{spot}: the input")
         after = None
         if step.out_slot is not None:
-            after = current if step.fields is None else _apply(current, step, deltas, spot)
+            after = current if step.delta_slot is None else _apply(current, step, deltas, spot)
             if after is not current or step.out_slot != step.in_slot:
                 _check(after, trace.hash_at(step.out_slot), f"{spot}: the output")
         steps.append(StepData(current, after))
@@ -86,7 +88,8 @@ def changes(data: StepData, step: StoredStep) -> Changes | None:
     if data.before is None or data.after is None:
         return None
     before, after = data.before, data.after
-    touched = [name for name in step.changed if name in after]
+    candidates = after if step.fields is None and after is not before else step.changed
+    touched = [name for name in candidates if name in after]
     return Changes(
         added={name: after[name] for name in touched if name not in before},
         changed={
@@ -99,13 +102,9 @@ def changes(data: StepData, step: StoredStep) -> Changes | None:
 
 
 def _apply(before: Row, step: StoredStep, deltas: list[Any], spot: str) -> Row:
-    values: list[Any] = []
-    if step.delta_slot is not None:
-        if step.delta_slot >= len(deltas):
-            raise LandscapeError(
-                f"{spot}: its path asks for change {step.delta_slot}, there are {len(deltas)}"
-            )
-        values = deltas[step.delta_slot]
+    if step.delta_slot is None or step.fields is None:
+        return _whole(deltas, step.delta_slot, spot)
+    values = _delta(deltas, step.delta_slot, spot)
     if len(values) != len(step.changed):
         raise LandscapeError(
             f"{spot}: {len(values)} values are recorded for {len(step.changed)} changed fields"
@@ -115,6 +114,19 @@ def _apply(before: Row, step: StoredStep, deltas: list[Any], spot: str) -> Row:
         return {name: new[name] if name in new else before[name] for name in step.fields or ()}
     except KeyError as error:
         raise LandscapeError(f"{spot}: field {error.args[0]!r} is neither in the input nor changed") from None
+
+
+def _delta(deltas: list[Any], slot: int | None, spot: str) -> Any:
+    if slot is None or slot >= len(deltas):
+        raise LandscapeError(f"{spot}: its path asks for change {slot}, there are {len(deltas)}")
+    return deltas[slot]
+
+
+def _whole(deltas: list[Any], slot: int | None, spot: str) -> Row:
+    row = _delta(deltas, slot, spot)
+    if type(row) is not dict:
+        raise LandscapeError(f"{spot}: change {slot} is not a whole row")
+    return row
 
 
 def _check(row: Row, recorded: bytes, what: str) -> None:

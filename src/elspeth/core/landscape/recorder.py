@@ -11,7 +11,11 @@ from sqlalchemy import insert, update
 from elspeth.contracts.enums import RunMode, RunStatus
 from elspeth.contracts.plugins import Artifact
 from elspeth.core.clock import Clock
+from elspeth.core.landscape.assignments import AssignmentRecording
+from elspeth.core.landscape.call_log import CallRecording
 from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.step_recording import StateRecording
+from elspeth.core.landscape.stepwise import TokenRecording
 from elspeth.core.landscape.tables import artifacts_table, edges_table, nodes_table, runs_table
 
 
@@ -53,14 +57,16 @@ class EdgeStart:
     default_mode: str
 
 
-class LandscapeRecorder:
-    """Writes runs, nodes, edges, artifacts. Each call is one transaction."""
+class LandscapeRecorder(TokenRecording, StateRecording, AssignmentRecording, CallRecording):
+    """Writes runs, nodes, edges, artifacts, and single records of all else. Each call is one transaction."""
 
     def __init__(self, db: LandscapeDB, clock: Clock | None = None) -> None:
         self.db = db
         self.clock = clock or Clock()
 
-    def begin_run(self, start: RunStart, nodes: Iterable[NodeStart] = (), edges: Iterable[EdgeStart] = ()) -> int:
+    def begin_run(
+        self, start: RunStart, nodes: Iterable[NodeStart] = (), edges: Iterable[EdgeStart] = ()
+    ) -> int:
         """Put a run with its graph on record as ``running``; returns its number in this database."""
         with self.db.engine.begin() as connection:
             key = connection.execute(

@@ -35,7 +35,12 @@ _EVENTS = text(
 
 @dataclass(frozen=True, slots=True)
 class StoredStep:
-    """One step of a path. ``fields`` and ``changed`` are None where the step changed nothing."""
+    """One step of a path.
+
+    ``delta_slot`` is None where the step changed nothing; ``fields`` is None there, and also where
+    the delta is the whole row. ``input_slot`` is the delta with the row that the step was given,
+    where that is not what the step before left.
+    """
 
     ordinal: int
     step_index: int
@@ -49,6 +54,7 @@ class StoredStep:
     fields: tuple[str, ...] | None
     changed: tuple[str, ...]
     delta_slot: int | None
+    input_slot: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,7 @@ class StoredTrace:
 
 
 class PathCache:
-    """The paths that were read so far, by run and number. Committed paths never change."""
+    """The paths that were read so far, by run and number. Only those that have ended don't change."""
 
     def __init__(self) -> None:
         self._paths: dict[tuple[int, int], StoredPath] = {}
@@ -129,17 +135,19 @@ class PathCache:
     def read(self, connection: Connection, run_no: int, path_nos: Iterable[int]) -> dict[int, StoredPath]:
         """These paths. Raises LandscapeError if one of them is not on record."""
         wanted = set(path_nos)
-        missing = sorted(number for number in wanted if (run_no, number) not in self._paths)
+        found = {number: self._paths[run_no, number] for number in wanted if (run_no, number) in self._paths}
+        missing = sorted(wanted - found.keys())
         if missing:
             if len(self._paths) + len(missing) > _MAX_PATHS:
                 self._paths.clear()
-                missing = sorted(wanted)
             for path in _read_paths(connection, run_no, missing):
-                self._paths[run_no, path.path_no] = path
-        try:
-            return {number: self._paths[run_no, number] for number in wanted}
-        except KeyError as error:
-            raise LandscapeError(f"path {error.args[0][1]} of run number {run_no} is not on record") from None
+                found[path.path_no] = path
+                if path.ending is not None:
+                    self._paths[run_no, path.path_no] = path
+        lost = wanted - found.keys()
+        if lost:
+            raise LandscapeError(f"path {min(lost)} of run number {run_no} is not on record")
+        return found
 
 
 def read_traces(connection: Connection, run_no: int, row_no: int) -> list[StoredTrace]:
@@ -212,9 +220,10 @@ def _step(row: Any) -> StoredStep:
         out_slot=row.out_slot,
         start_slot=row.start_slot,
         end_slot=row.end_slot,
-        fields=None if delta is None else tuple(delta["fields"]),
-        changed=() if delta is None else tuple(delta["set"]),
+        fields=None if delta is None or delta["fields"] is None else tuple(delta["fields"]),
+        changed=() if delta is None or delta["set"] is None else tuple(delta["set"]),
         delta_slot=row.delta_slot,
+        input_slot=None if delta is None else delta.get("input"),
     )
 
 

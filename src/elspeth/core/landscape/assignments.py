@@ -1,0 +1,128 @@
+"""Experiments on record: which row got which variant, and how the variants did."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import RowMapping, insert, select, text
+
+from elspeth.core.canonical import canonical, digest
+from elspeth.core.clock import Clock
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.step_tokens import RecordError, transaction
+from elspeth.core.landscape.stepwise import unknown_run
+from elspeth.core.landscape.tables import experiment_assignments_table, runs_table
+from elspeth.core.landscape.variant_sql import VARIANT_METRICS
+
+_table = experiment_assignments_table.c
+
+
+class AssignmentConflictError(RecordError):
+    """A row was given another variant than the one it has: every figure of the experiment would be wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentAssignment:
+    """One row's variant in one experiment; ``created_at`` is UTC."""
+
+    assignment_id: str
+    run_id: str
+    row_id: str
+    experiment_id: str
+    variant_id: str
+    transform_overrides: Mapping[str, Any]
+    created_at: datetime
+
+
+class AssignmentRecording:
+    """Experiment assignments, and what they add up to."""
+
+    db: LandscapeDB
+    clock: Clock
+
+    def record_experiment_assignment(
+        self,
+        run_id: str,
+        row_id: str,
+        experiment_id: str,
+        variant_id: str,
+        transform_overrides: Mapping[str, Any],
+    ) -> ExperimentAssignment:
+        """Put a row's variant on record. The same assignment again changes nothing and is returned as it was.
+
+        Raises AssignmentConflictError (a ValueError) if the row has another variant, or the same
+        with other overrides; RecordError for an unknown run.
+        """
+        stored = canonical(dict(transform_overrides)).decode()
+        mine = (_table.run_id == run_id) & (_table.row_id == row_id) & (_table.experiment_id == experiment_id)
+        with transaction(self.db) as connection:
+            query = select(experiment_assignments_table).where(mine)
+            before = connection.execute(query).mappings().one_or_none()
+            if before is None:
+                known = select(runs_table.c.run_id).where(runs_table.c.run_id == run_id)
+                if connection.execute(known).scalar() is None:
+                    raise unknown_run(run_id)
+                connection.execute(
+                    insert(experiment_assignments_table).values(
+                        assignment_id=digest([run_id, row_id, experiment_id]).hex()[:32],
+                        run_id=run_id,
+                        row_id=row_id,
+                        experiment_id=experiment_id,
+                        variant_id=variant_id,
+                        transform_overrides_json=stored,
+                        created_at=self.clock.now(),
+                    )
+                )
+                return _assignment(connection.execute(query).mappings().one())
+        if (before["variant_id"], before["transform_overrides_json"]) != (variant_id, stored):
+            what = "other overrides" if before["variant_id"] == variant_id else f"variant {variant_id!r}"
+            raise AssignmentConflictError(
+                f"row {row_id!r} has variant {before['variant_id']!r} in experiment {experiment_id!r}"
+                f" of run {run_id!r} already, it can't get {what} too"
+            )
+        return _assignment(before)
+
+    def get_experiment_assignments(self, run_id: str, experiment_id: str) -> list[ExperimentAssignment]:
+        """The assignments of one experiment in one run, as they were made; empty if there are none."""
+        query = (
+            select(experiment_assignments_table)
+            .where(_table.run_id == run_id, _table.experiment_id == experiment_id)
+            .order_by(_table.created_at, _table.row_id)
+        )
+        with transaction(self.db) as connection:
+            return [_assignment(row) for row in connection.execute(query).mappings()]
+
+    def get_variant_metrics(self, run_id: str, experiment_id: str) -> dict[str, dict[str, Any]]:
+        """How each variant did, by variant id; computed in the database. The unit is the assigned row.
+
+        ``count`` rows were assigned. Of these, ``error_count`` have a token that failed (FAILED,
+        QUARANTINED, or a last attempt that did), ``success_count`` have none such and something
+        that went well; the others have not been worked on. The rates are of those two together,
+        None if there are none.
+
+        ``latency_…_ms``: over rows, the time in all nodes of all their tokens, in milliseconds:
+        mean, sample variance (ms², None below two rows), and percentiles 50 and 95 with linear
+        interpolation. ``tokens_in``, ``tokens_out``, ``tokens_total``, ``cost`` and ``calls`` add
+        up the external calls made for the rows.
+        """
+        values = {"run_id": run_id, "experiment_id": experiment_id}
+        with transaction(self.db) as connection:
+            query = text(VARIANT_METRICS[connection.dialect.name])
+            return {
+                row["variant_id"]: {name: value for name, value in row.items() if name != "variant_id"}
+                for row in connection.execute(query, values).mappings()
+            }
+
+
+def _assignment(row: RowMapping) -> ExperimentAssignment:
+    return ExperimentAssignment(
+        assignment_id=row["assignment_id"],
+        run_id=row["run_id"],
+        row_id=row["row_id"],
+        experiment_id=row["experiment_id"],
+        variant_id=row["variant_id"],
+        transform_overrides=orjson.loads(row["transform_overrides_json"]),
+        created_at=row["created_at"],
+    )
