@@ -8,13 +8,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from elspeth.contracts.errors import ElspethError
+from elspeth.contracts.version import __version__
 
 if TYPE_CHECKING:
     from elspeth.api.explain import explain
     from elspeth.api.run import run
     from elspeth.api.validate import validate
-
-__version__ = "0.1.0"
 
 __all__ = ["ElspethError", "__version__", "explain", "run", "validate"]
 

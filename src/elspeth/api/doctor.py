@@ -10,9 +10,9 @@ from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
 
-from elspeth import __version__
 from elspeth.api.database import default_database_url
 from elspeth.contracts.errors import ElspethError, NotFoundError
+from elspeth.contracts.version import __version__
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.schema import SCHEMA_VERSION

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from elspeth import __version__
 from elspeth.cli.errors import INTERRUPTED, USAGE, report, report_usage
 from elspeth.cli.lazy import LazyGroup, OutputClosedError
 from elspeth.cli.output import emit_json, note, prepare_streams, say, silence
 from elspeth.contracts.errors import ElspethError
+from elspeth.contracts.version import __version__
 
 CLOSED = 141
 """The exit code of a program that was ended because nobody reads its output (128 + SIGPIPE)."""

@@ -140,7 +140,7 @@ class _Linker:
         return frozenset(self._graph.node(node_id).config.get("routes", ()))
 
     def _exit(self, edge: Edge) -> Exit:
-        return Exit(self._edge_ids[edge], edge.to_node, self._behind(edge))
+        return Exit(self._edge_ids[edge], edge.branch or edge.to_node, self._behind(edge))
 
     def _moves(self, node_id: str) -> list[Edge]:
         return [edge for edge in self._graph.out_edges(node_id) if edge.mode is not EdgeMode.DIVERT]

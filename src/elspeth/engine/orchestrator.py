@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from elspeth import __version__
 from elspeth.contracts.enums import RunStatus, TerminalState
 from elspeth.contracts.errors import ElspethError, LandscapeError, RunInterruptedError
 from elspeth.contracts.plugins import Artifact, Plugin
+from elspeth.contracts.version import __version__
 from elspeth.core.canonical import digest
 from elspeth.core.clock import Clock
 from elspeth.core.landscape.database import LandscapeDB

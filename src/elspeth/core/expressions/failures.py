@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from elspeth.contracts.errors import ElspethError
 from elspeth.core.expressions.interpret import EVALUATION_ERRORS, StepFailed, interpret
@@ -11,14 +11,22 @@ from elspeth.core.expressions.labels import NoLabel, type_name
 from elspeth.core.expressions.language import LimitError
 from elspeth.core.expressions.syntax import segment
 
-if TYPE_CHECKING:
-    from elspeth.core.expressions.expression import Expression
-
 _SHOWN = 200
 _DECIMAL_FIX = (
     "write whole numbers ('* 12 / 10' instead of '* 1.2'), "
     "or give the field type float in the source's schema"
 )
+
+
+class Readable(Protocol):
+    """What is needed of an expression to say why it failed."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def tree(self) -> ast.Expression: ...
 
 
 class EvaluationError(ElspethError):
@@ -35,7 +43,7 @@ class EvaluationError(ElspethError):
         self.field = field
 
 
-def describe(error: Exception, expression: "Expression", *values: Any) -> str:
+def describe(error: Exception, expression: Readable, *values: Any) -> str:
     """One line that says why ``expression`` failed with ``error`` on these values (the row first).
 
     Types are named, values never: they may be secret. Costs about a hundred evaluations.
@@ -43,7 +51,7 @@ def describe(error: Exception, expression: "Expression", *values: Any) -> str:
     return explain(error, expression, *values).reason
 
 
-def explain(error: Exception, expression: "Expression", *values: Any) -> EvaluationError:
+def explain(error: Exception, expression: Readable, *values: Any) -> EvaluationError:
     """What `describe` says, as the EvaluationError to raise or record."""
     if isinstance(error, EvaluationError):
         return error
