@@ -38,7 +38,7 @@ def parse_field(text: str) -> FieldSpec:
         close = _OTHER_NAMES.get(kind.lower()) or next(
             iter(difflib.get_close_matches(kind, list(FieldType))), ""
         )
-        hint = f"; did you mean {close!r}?" if close else ""
+        hint = f"; did you mean '{close}'?" if close else ""
         raise ValueError(
             f"unknown type {kind!r} of field {name!r}: types are {', '.join(FieldType)}{hint}"
         ) from None
