@@ -139,8 +139,8 @@ class CsvSink(FileSink):
     def _unknown_field(self, row: Row) -> str:
         name = next(key for key in row if key not in self._known)
         return (
-            f"field {name!r} has no column in {self._target.name}{close_name(name, self._names)}: columns "
-            f"are {', '.join(self._names)}; declare all of them in the sink's schema.fields"
+            f"field {name!r} has no column in {self._target.name}{close_name(name, self._names)}: it has "
+            f"{', '.join(self._names)}; declare all of them in the sink's schema.fields"
         )
 
     def _choose_columns(self, rows: Sequence[Row]) -> None:

@@ -3,17 +3,21 @@
 import json
 from dataclasses import dataclass, field
 
-from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Connection, MetaData, String, Table, Text
 
 _PROGRESS = "elspeth_sink_progress"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How many rows were ``seen`` (taken or refused), and which of the last flush were refused, and why."""
+    """How many rows were ``seen`` (taken or refused), and which of the last flush were refused, and why.
+
+    ``published`` once the table has its name.
+    """
 
     seen: int = 0
     failed: dict[int, str] = field(default_factory=dict)
+    published: bool = False
 
 
 class Ledger:
@@ -28,6 +32,7 @@ class Ledger:
             Column("target", String(400), primary_key=True),
             Column("seen", BigInteger(), nullable=False),
             Column("failed", Text(), nullable=False),
+            Column("published", Boolean(), nullable=False),
         )
         self._table.create(connection, checkfirst=True)
 
@@ -37,15 +42,12 @@ class Ledger:
         found = self._connection.execute(query).one_or_none()
         if found is None:
             return Progress()
-        return Progress(int(found.seen), {int(seen): why for seen, why in json.loads(found.failed)})
+        failed = {int(seen): why for seen, why in json.loads(found.failed)}
+        return Progress(int(found.seen), failed, bool(found.published))
 
     def record(self, progress: Progress) -> None:
         """Replace what is on record."""
-        self.forget()
-        failed = json.dumps(list(progress.failed.items()))
-        row = {"target": self._key, "seen": progress.seen, "failed": failed}
-        self._connection.execute(self._table.insert(), row)
-
-    def forget(self) -> None:
-        """Remove what is on record."""
         self._connection.execute(self._table.delete().where(self._table.c.target == self._key))
+        failed = json.dumps(list(progress.failed.items()))
+        row = {"target": self._key, "seen": progress.seen, "failed": failed, "published": progress.published}
+        self._connection.execute(self._table.insert(), row)

@@ -70,7 +70,7 @@ class DatabaseSink(BaseSink):
     @property
     def _filled_name(self) -> str:
         """The table that is filled while the run goes on."""
-        if self._in_place:
+        if self._in_place or self._earlier.published:
             return str(self._table_name)
         mark = hashlib.sha256(f"{self._run_id}/{self.options.table}".encode()).hexdigest()[:8]
         return f"{self._table_name[:40]}__part_{mark}"
@@ -78,8 +78,6 @@ class DatabaseSink(BaseSink):
     def on_start(self, ctx: PluginContext) -> None:
         """Connect. Raises SinkError if the database can't be used."""
         self._run_id = ctx.run_id
-        if problems := self.check():
-            raise SinkError(problems[0])
         with self._errors("cannot be used"):
             self._engine = connect_engine(self.options.url)
             self._connection = self._engine.connect()
@@ -157,6 +155,8 @@ class DatabaseSink(BaseSink):
     def _ready(self, rows: Sequence[Row]) -> Table:
         if self._table is None:
             connection = self._open()
+            if not self._resumed and (problems := self.check()):
+                raise SinkError(problems[0])
             name, schema = self._filled_name, self._schema_name or None
             found = inspect(connection).has_table(name, schema=schema)
             if found and not self._in_place and not self._resumed and not self._seen:
@@ -175,7 +175,7 @@ class DatabaseSink(BaseSink):
         """Commit."""
         if self._connection is not None and self._ledger is not None:
             with self._errors("cannot be committed"):
-                if self._seen >= self._earlier.seen:
+                if self._seen > self._earlier.seen:
                     self._ledger.record(Progress(self._seen, self._failed))
                 self._connection.commit()
             self._failed = {}
@@ -193,6 +193,12 @@ class DatabaseSink(BaseSink):
             self._rows, self._seen = position.get("rows", 0), position.get("seen", 0)
             self._earlier = self._ledger.read()
             self._resumed = True
+            if self._earlier.seen < self._seen:
+                raise SinkError(
+                    f"table {self.options.table}: {self._seen:,} rows are on record, but the database "
+                    f"knows of {self._earlier.seen:,}",
+                    fix="the database was changed or put back; start a new run",
+                )
 
     def publish(self) -> Artifact:
         """Commit, and give the table its name in the same transaction. Raises SinkError."""
@@ -200,7 +206,7 @@ class DatabaseSink(BaseSink):
             connection = self._open()
             schema = self._schema_name or None
             table = self._ready([])
-            if not self._in_place:
+            if not self._in_place and not self._earlier.published:
                 prepare = connection.dialect.identifier_preparer
                 if inspect(connection).has_table(self._table_name, schema=schema):
                     if self.options.if_exists == "fail":
@@ -212,7 +218,8 @@ class DatabaseSink(BaseSink):
                 new_name = prepare.quote_identifier(self._table_name)
                 connection.execute(text(f"ALTER TABLE {prepare.format_table(table)} RENAME TO {new_name}"))
             if self._ledger is not None:
-                self._ledger.forget()
+                # It stays on record: a crash right after this must not lead to a second table.
+                self._ledger.record(Progress(self._seen, self._failed, published=True))
             connection.commit()
         return Artifact(f"{shown_url(self.options.url)}#{self.options.table}", None, None, self._rows)
 

@@ -3,7 +3,7 @@
 import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -58,29 +58,31 @@ class FileSink(BaseSink):
         super().__init__(options)
         self._rows = 0
         self._run_id = ""
-        self._target = Path(os.path.abspath(self.options.path))
+        self._wanted = self._target = Path(os.path.abspath(self.options.path))
         self._part = PartFile(self._target, "")
-        self._appending = False
+        self._published = False
 
     def on_start(self, ctx: PluginContext) -> None:
         """Raises SinkError if the target can't be written."""
         self._run_id = ctx.run_id
-        if problems := self.check():
+        if problems := path_problems(self._target):
             raise SinkError(problems[0])
         if self.options.policy == "auto_increment":
-            self._target = next(free_names(self._target))
+            self._target = next(free_names(self._wanted))
         self._part = PartFile(self._target, self._run_id)
 
     def _ready(self) -> PartFile:
         """The part file, begun if need be."""
         if not self._part.is_open:
-            self._appending = self.options.policy == "append_or_create" and self._target.exists()
-            self._part.begin(self._target if self._appending else None)
+            if problems := self.check():
+                raise SinkError(problems[0])
+            appending = self.options.policy == "append_or_create" and self._target.exists()
+            self._part.begin(self._target if appending else None)
             self._begin()
         return self._part
 
     def _begin(self) -> None:
-        """Write what comes first in the file (``_appending``: behind what was there)."""
+        """Write what comes first. When appending, the part file holds what was there already."""
 
     def _finish(self) -> None:
         """Write what comes last in the file."""
@@ -98,6 +100,7 @@ class FileSink(BaseSink):
         return {
             "started": self._part.is_open,
             "bytes": self._part.size,
+            "sha256": self._part.sha256,
             "rows": self._rows,
             "target": str(self._target),
         }
@@ -109,18 +112,18 @@ class FileSink(BaseSink):
         self._part = PartFile(self._target, self._run_id)
         self._rows = position.get("rows", 0)
         if position.get("started"):
-            self._part.restore(position["bytes"])
+            self._published = self._part.restore(position["bytes"], position["sha256"])
 
     def publish(self) -> Artifact:
         """Sync, and put the file in its place in one step. Raises SinkError."""
         self._ready()
         self._finish()
         policy = self.options.policy
-        names = free_names(self._target) if policy == "auto_increment" else iter([self._target])
+        names = chain([self._target], free_names(self._wanted) if policy == "auto_increment" else ())
         for target in names:
             self._part.target = self._target = target
             try:
-                self._part.publish(replace=policy in ("overwrite", "append_or_create"))
+                self._part.publish(replace=self._published or policy in ("overwrite", "append_or_create"))
             except FileExistsError:
                 continue
             return Artifact(str(self._target), self._part.sha256, self._part.size, self._rows)

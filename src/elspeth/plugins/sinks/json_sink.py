@@ -104,7 +104,7 @@ class JsonSink(FileSink):
                 fix="set format: jsonl, or write to another file",
             )
         kept = kept[:-1].rstrip()
-        self._part.restore(self._part.size - len(tail) + len(kept))
+        self._part.cut(self._part.size - len(tail) + len(kept))
         self._empty = kept.endswith(b"[")
         if self._empty:
             self._part.write(b"\n")

@@ -43,6 +43,7 @@ class ParquetSink(FileSink):
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
         self._columns: ArrowColumns | None = None
+        self._stream: Path | None = None
 
     def check(self) -> list[str]:
         """Whether the path can be written, and pyarrow is there."""
@@ -122,8 +123,15 @@ class ParquetSink(FileSink):
         self._part.begin()
         self._convert(stream.path, self._part)
         artifact = super().publish()
-        stream.path.unlink()
+        self._stream = stream.path
         return artifact
+
+    def close(self) -> None:
+        """As for every file sink; what the file was made from goes, once the file is in its place."""
+        super().close()
+        if self._stream is not None:
+            self._stream.unlink(missing_ok=True)
+            self._stream = None
 
     def _convert(self, stream: Path, finished: PartFile) -> None:
         import pyarrow as pa  # noqa: PLC0415 - optional extra

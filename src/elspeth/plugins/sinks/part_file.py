@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,11 +66,20 @@ class PartFile:
             with self._errors("cannot be synced"):
                 os.fsync(self._file.fileno())
 
-    def restore(self, size: int) -> None:
-        """Go back to the first ``size`` bytes of an earlier part file. Raises SinkError."""
+    def restore(self, size: int, sha256: str) -> bool:
+        """Go back to the first ``size`` bytes of an earlier part file, whose hash is known.
+
+        True if the file had been published already (and nobody was told): then it was taken back from
+        there. Raises SinkError if those bytes are nowhere.
+        """
         self.close()
         with self._errors("cannot be reopened"):
-            if not self.path.exists():
+            published = (
+                not self.path.exists() and self.target.is_file() and self.target.stat().st_size >= size
+            )
+            if published:
+                shutil.copyfile(self.target, self.path)
+            elif not self.path.exists():
                 raise SinkError(
                     f"{self.path} is gone, so {self.target} cannot be continued",
                     fix="start a new run: it writes the whole file again",
@@ -86,9 +96,26 @@ class PartFile:
             while left and (data := self._file.read(min(left, _COPY_BYTES))):
                 self._hash.update(data)
                 left -= len(data)
+            if self.sha256 != sha256:
+                raise SinkError(
+                    f"the first {size:,} bytes of {self.path} are not those on record",
+                    fix="somebody changed it; start a new run: it writes the whole file again",
+                )
             self._file.truncate(size)
             self._file.seek(size)
             self.size = size
+        return published
+
+    def cut(self, size: int) -> None:
+        """Forget all but the first ``size`` bytes."""
+        self.sync()
+        self._hash = hashlib.sha256()
+        with self._errors("cannot be read again"), open(self.path, "rb") as written:
+            left = size
+            while left and (data := written.read(min(left, _COPY_BYTES))):
+                self._hash.update(data)
+                left -= len(data)
+        self.restore(size, self.sha256)
 
     def publish(self, *, replace: bool) -> None:
         """Put the file in its place, in one step.
