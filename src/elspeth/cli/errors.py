@@ -73,8 +73,7 @@ def _told(error: ElspethError) -> str:
     if isinstance(error, RunInterruptedError):
         return (
             f"interrupted: run {error.run_id} was stopped; what it committed is consistent and on record\n"
-            "  No output file was published; those of earlier runs are as they were.\n"
-            f"  see: elspeth runs show {error.run_id}"
+            "  No output file was published; those of earlier runs are as they were."
         )
     if isinstance(error, ConfigurationError):
         return _coloured_problems(error) if _colour() else _lines(str(error))

@@ -52,6 +52,13 @@ class LazyGroup(TyperGroup):
         except BrokenPipeError as error:
             # Typer would make an exit code of 1 out of it, which says that rows failed.
             raise OutputClosedError from error
+        except KeyboardInterrupt as error:
+            # Typer would end without a word.
+            raise AbortedError from error
+
+
+class AbortedError(Exception):
+    """Somebody pressed Ctrl-C where nothing listens for it, or twice during a run."""
 
 
 class OutputClosedError(Exception):

@@ -120,7 +120,8 @@ class _Teller:
             return label.append("\nnot published", style="yellow")
         label.append(f"\n{printable(place(artifact.path_or_uri))}")
         if artifact.content_hash:
-            label.append(f"\nsha256 {artifact.content_hash}", style="dim")
+            # On a line of its own the hash stays whole at 80 columns, three levels deep.
+            label.append(f"  sha256\n{artifact.content_hash}", style="dim")
         return label
 
 

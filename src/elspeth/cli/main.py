@@ -11,7 +11,7 @@ import typer
 from typer.main import get_command
 
 from elspeth.cli.errors import INTERRUPTED, USAGE, report, report_usage
-from elspeth.cli.lazy import LazyGroup, OutputClosedError
+from elspeth.cli.lazy import AbortedError, LazyGroup, OutputClosedError
 from elspeth.cli.output import emit_json, note, prepare_streams, say, silence
 from elspeth.contracts.errors import ElspethError
 from elspeth.contracts.version import __version__
@@ -72,8 +72,8 @@ def _dispatch(arguments: list[str]) -> int:
         return report(error, as_json=as_json)
     except typer.TyperException as error:
         return _usage(error, as_json=as_json)
-    except KeyboardInterrupt:
-        note("interrupted")
+    except (AbortedError, KeyboardInterrupt):
+        note("aborted; what was committed before is on record")
         return INTERRUPTED
     except SystemExit as error:
         # Shell completion ends this way.

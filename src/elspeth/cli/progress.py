@@ -14,7 +14,7 @@ _ERASE = "\r\x1b[2K"
 
 
 class ProgressLine:
-    """Give `show` to the run as its watcher, and call `finish` when it has ended, however it did.
+    """A context manager around a run that gets `show` as its watcher.
 
     ``stopping``: once it says yes, nothing more is shown, because the line would overwrite the notice.
     """
@@ -39,8 +39,11 @@ class ProgressLine:
         note(_ERASE + (text if len(text) <= width else f"{text[: width - 1]}…"), end="")
         self._on_screen = True
 
-    def finish(self) -> None:
-        """Leave a clean line behind."""
+    def __enter__(self) -> "ProgressLine":
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        # However the run ended, what is printed next begins on a clean line.
         if self._on_screen and not self._stopping():
             note(_ERASE, end="")
         self._on_screen = False

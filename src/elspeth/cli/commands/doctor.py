@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from elspeth.cli.options import AsJson, Database, command_app, examples
+from elspeth.cli.output import emit_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +45,6 @@ def doctor(
     upgraded_to = upgrade_landscape(database) if upgrade else None
     checks = [*examine(database), _terminal()]
     if as_json:
-        from elspeth.cli.output import emit_json  # noqa: PLC0415
-
         emit_json({"upgraded_to": upgraded_to, "checks": [asdict(check) for check in checks]})
     else:
         _show(checks, upgraded_to)

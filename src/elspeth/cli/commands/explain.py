@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from elspeth.cli.options import AsJson, Database, RunId, command_app, examples
+from elspeth.cli.output import emit_json, note
 
 app = command_app()
 
@@ -60,8 +61,6 @@ def explain(  # noqa: PLR0913  # one parameter per option
     options: dict[str, Any] = {"row": row, "token": token, "where": where, "sink": sink}
     found = explain_rows(run, **options, database=database, limit=limit)
     if as_json:
-        from elspeth.cli.output import emit_json  # noqa: PLC0415
-
         emit_json(found.to_dict())
     else:
         _tell(found)
@@ -71,10 +70,9 @@ def explain(  # noqa: PLR0913  # one parameter per option
 def _tell(found: Any) -> None:
     from elspeth.cli.consoles import show  # noqa: PLC0415
     from elspeth.cli.lineage_tree import row_tree, run_line  # noqa: PLC0415
-    from elspeth.cli.output import note  # noqa: PLC0415
 
     show(run_line(found.run))
     for row in found.rows:
         show("", row_tree(row, found))
     if found.more:
-        note(f"\nthere are more than these {len(found.rows)}: raise --limit")
+        note("\nmore rows match: raise --limit")

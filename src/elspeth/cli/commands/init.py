@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from elspeth.cli.options import AsJson, command_app, examples
+from elspeth.cli.output import emit_json, note, say
 
 app = command_app()
 
@@ -23,7 +24,6 @@ def init(
     there is overwritten.
     """
     from elspeth.api.init import init as start  # noqa: PLC0415
-    from elspeth.cli.output import emit_json, note, say  # noqa: PLC0415
 
     made = start(directory)
     if as_json:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from elspeth.cli.options import AsJson, command_app, examples
+from elspeth.cli.output import emit_json, note, say
 
 NEW = "elspeth plugin new postcode\nelspeth plugin new crm --kind source --directory plugins"
 
@@ -28,7 +29,6 @@ def new(
 ) -> int:
     """Make a package with a plugin of about 20 lines and a contract test that passes."""
     from elspeth.api.plugins import new_plugin  # noqa: PLC0415
-    from elspeth.cli.output import emit_json, note, say  # noqa: PLC0415
 
     files = new_plugin(name, directory, kind)
     package = files[0].parent

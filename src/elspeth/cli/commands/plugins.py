@@ -7,6 +7,7 @@ import typer
 
 from elspeth.cli.completion import complete_kinds, complete_plugins
 from elspeth.cli.options import AsJson, command_app, examples
+from elspeth.cli.output import emit_json
 
 LIST = "elspeth plugins list\nelspeth plugins list transform --json"
 INSPECT = "elspeth plugins inspect source csv\nelspeth plugins inspect transform field_mapper --json"
@@ -30,7 +31,7 @@ def list_(
     kind: Annotated[
         str | None,
         typer.Argument(
-            metavar="[KIND]",
+            metavar="KIND",
             help="source, transform or sink.",
             autocompletion=complete_kinds,
             show_default=False,
@@ -58,8 +59,6 @@ def inspect(
 
     found = inspect_plugin(kind, name)
     if as_json or ctx.obj:
-        from elspeth.cli.output import emit_json  # noqa: PLC0415
-
         emit_json(asdict(found))
         return 0
     from elspeth.cli.consoles import show  # noqa: PLC0415
@@ -74,8 +73,6 @@ def _list(kind: str | None, *, as_json: bool) -> int:
 
     found = list_plugins(kind)
     if as_json:
-        from elspeth.cli.output import emit_json  # noqa: PLC0415
-
         emit_json({"plugins": [asdict(plugin) for plugin in found]})
         return 0
     from elspeth.cli.consoles import show  # noqa: PLC0415

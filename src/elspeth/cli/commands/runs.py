@@ -5,16 +5,9 @@ from typing import Annotated
 import typer
 
 from elspeth.cli.options import AsJson, Database, RunId, command_app, examples
+from elspeth.cli.output import emit_json
 
-app = command_app(
-    examples(
-        """
-    elspeth runs
-    elspeth runs --limit 100 --json
-    elspeth runs show latest
-    """
-    )
-)
+app = command_app(examples("elspeth runs\nelspeth runs --limit 100 --json\nelspeth runs show latest"))
 
 
 @app.callback(invoke_without_command=True)
@@ -36,14 +29,13 @@ def runs(
     found = list_runs(database, limit=limit)
     if as_json:
         from elspeth.api.runs import run_dict  # noqa: PLC0415
-        from elspeth.cli.output import emit_json  # noqa: PLC0415
 
         emit_json({"runs": [run_dict(run) for run in found]})
         return 0
-    from elspeth.cli.consoles import show as show_it  # noqa: PLC0415
+    from elspeth.cli.consoles import show as print_it  # noqa: PLC0415
     from elspeth.cli.run_tables import runs_table  # noqa: PLC0415
 
-    show_it(runs_table(found))
+    print_it(runs_table(found))
     return 0
 
 
@@ -57,12 +49,10 @@ def show(
     before = ctx.obj or (None, False)
     summary = show_run(run, database or before[0])
     if as_json or before[1]:
-        from elspeth.cli.output import emit_json  # noqa: PLC0415
-
         emit_json(summary.to_dict())
         return 0
-    from elspeth.cli.consoles import show as show_it  # noqa: PLC0415
+    from elspeth.cli.consoles import show as print_it  # noqa: PLC0415
     from elspeth.cli.run_tables import run_details  # noqa: PLC0415
 
-    show_it(run_details(summary))
+    print_it(run_details(summary))
     return 0

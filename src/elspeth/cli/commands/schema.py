@@ -1,6 +1,7 @@
 """``elspeth schema``."""
 
 from elspeth.cli.options import AsJson, command_app, examples
+from elspeth.cli.output import emit_json
 
 app = command_app()
 
@@ -14,7 +15,6 @@ def schema(as_json: AsJson = False) -> int:
     `# yaml-language-server: $schema=./pipeline.schema.json`. It is JSON with or without --json.
     """
     from elspeth.api.schema import json_schema  # noqa: PLC0415
-    from elspeth.cli.output import emit_json  # noqa: PLC0415
 
     emit_json(json_schema())
     return 0

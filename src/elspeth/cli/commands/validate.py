@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from elspeth.cli.options import AsJson, command_app, examples
+from elspeth.cli.output import emit_json
 
 app = command_app()
 
@@ -25,17 +26,16 @@ def validate(
     Nothing is run and nothing is written; the head of each input is read to see what its columns
     hold. Every problem comes with file, line and column, and with a way out.
     """
-    return show_plan(file, details=False, as_json=as_json)
+    return show_plan(file, None, details=False, as_json=as_json)
 
 
-def show_plan(file: Path, *, details: bool, as_json: bool) -> int:
+def show_plan(file: Path, database: str | None, *, details: bool, as_json: bool) -> int:
     """Validate and print: the verdict, or with ``details`` the whole plan."""
-    from elspeth.api.validate import validate as validate_file  # noqa: PLC0415
+    from elspeth.api.assemble import assemble  # noqa: PLC0415
+    from elspeth.api.validate import plan_of  # noqa: PLC0415
 
-    plan = validate_file(file)
+    plan = plan_of(assemble(file, database=database))
     if as_json:
-        from elspeth.cli.output import emit_json  # noqa: PLC0415
-
         emit_json(plan.to_dict())
         return 0
     from elspeth.cli.consoles import show  # noqa: PLC0415
