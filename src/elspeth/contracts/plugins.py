@@ -34,7 +34,8 @@ class PluginContext:
     The engine reuses one context per node and changes ``token`` (and ``attempt``) from row to row:
     take what you need while you are called, don't keep the context itself. A concurrent
     transform's ``accept`` gets a context of its own, which it may keep. ``tokens`` is for sinks:
-    the tokens of the rows that they are given, in the same order.
+    the tokens of the rows that they are given, in the same order. ``state_id`` is the node state
+    that external calls made now belong to; empty where states are recorded after the work.
     """
 
     token: AnyToken | None = None
@@ -44,6 +45,7 @@ class PluginContext:
     node_id: str = ""
     attempt: int = 1
     config: Mapping[str, Any] = field(default_factory=dict)
+    state_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

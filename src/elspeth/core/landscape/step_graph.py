@@ -11,6 +11,7 @@ from elspeth.core.canonical import canonical, digest
 from elspeth.core.landscape.step_tokens import RecordError
 from elspeth.core.landscape.tables import edges_table, nodes_table
 
+CONTINUE = "continue"
 _node, _edge = nodes_table.c, edges_table.c
 
 
@@ -126,13 +127,14 @@ def add_edge(
 def gate_edge(connection: Connection, run_id: str, gate: str, destination: str, mode: str) -> EdgeAt:
     """The edge from a gate to a destination, made on demand where no graph says what there is.
 
-    Raises RecordError for a destination that the run's graph does not have for this gate.
+    ``continue`` is wherever the gate's own row goes on to. Raises RecordError for any other
+    destination that the run's graph does not have for this gate.
     """
     planned = planned_destinations(connection, run_id, gate)
     found = find_edge(connection, run_id, gate, destination, mode)
     if found is not None and (planned or found.default_mode == mode):
         return found
-    if planned:
+    if planned and destination != CONTINUE:
         raise RecordError(
             f"gate {gate!r} can't send a token to {destination!r}: no edge leads there",
             fix=f"its destinations are {', '.join(sorted(planned))}",

@@ -1,14 +1,12 @@
 """Recording states, decisions and the graph one at a time; the second half of `stepwise`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from elspeth.contracts.enums import EdgeMode, NodeType
-from elspeth.contracts.tokens import Token
 from elspeth.core.clock import Clock, microseconds
 from elspeth.core.landscape import ids, runs
 from elspeth.core.landscape import step_graph as graph
@@ -19,6 +17,7 @@ from elspeth.core.landscape.assembling import assemble
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.lineage import NodeStateRecord
 from elspeth.core.landscape.material import read_material
+from elspeth.core.landscape.step_decisions import Decision, DecisionRecord, decide, divert
 from elspeth.core.landscape.step_graph import NodeDraft
 from elspeth.core.landscape.step_making import Carried
 from elspeth.core.landscape.step_states import StateEnd, StateStart
@@ -26,32 +25,6 @@ from elspeth.core.landscape.step_tokens import RecordError, TokenAt, transaction
 from elspeth.core.landscape.stepwise import check_destinations, unknown_run
 from elspeth.core.landscape.stored import PathCache
 from elspeth.core.landscape.tables import runs_table
-
-DISCARD = "discard"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a gate decided for one token.
-
-    ``move`` takes the token itself to its one destination, ``copy`` makes a child for each. With
-    ``to_sink``, a destination that the graph does not know is a sink.
-    """
-
-    gate: NodeDraft
-    destinations: Sequence[str]
-    mode: EdgeMode
-    reason: Mapping[str, Any] = field(default_factory=dict)
-    to_sink: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRecord:
-    """A decision on record; ``children`` are empty for a move."""
-
-    state_id: str
-    routing_group_id: str
-    children: tuple[Token, ...]
 
 
 class StateRecording:
@@ -94,16 +67,20 @@ class StateRecording:
         start: StateStart,
         *,
         run_id: str | None = None,
+        node: NodeDraft | None = None,
         at: datetime | None = None,
     ) -> str:
         """Put down that a token came to a node, as a ``running`` state; returns the state's id.
 
         A `Carried` token that is not on record is put down first, in ``run_id`` or else in the
-        run ``standalone``. Raises RecordError for an unknown id or a token that has ended.
+        run ``standalone``; so is the ``node``. Raises RecordError for an unknown id or a token
+        that has ended.
         """
         now = self._instant(at)
         with transaction(self.db) as connection:
             found = _resolve(connection, token, run_id, now)
+            if node is not None:
+                graph.ensure_node(connection, found.run_id, node)
             return states.begin(connection, found, start, now)
 
     def complete_node_state(self, state_id: str, end: StateEnd, *, at: datetime | None = None) -> None:
@@ -154,22 +131,6 @@ class StateRecording:
             chosen = [(edge_id, EdgeMode(mode or known[edge_id])) for edge_id in edge_ids]
             return states.add_events(connection, token, state_id, chosen, reason)
 
-    def record_error_route(self, state_id: str, sink: str) -> str:
-        """Put down that a failed state sends its token off to an error sink; returns the edge's id.
-
-        The token has not ended by this: `record_arrival` says that it is there.
-        """
-        with transaction(self.db) as connection:
-            token = _token_of_state(connection, state_id)
-            node_id = states.node_of(connection, token, state_id)
-            graph.ensure_node(connection, token.run_id, NodeDraft(sink, NodeType.SINK))
-            ends = (node_id, sink)
-            edge_id = graph.add_edge(
-                connection, token.run_id, ends, "on_error", EdgeMode.DIVERT, on_demand=True
-            )
-            states.add_events(connection, token, state_id, [(edge_id, EdgeMode.DIVERT)], None)
-            return edge_id
-
     def record_decision(
         self, token: str | Carried, decision: Decision, *, run_id: str | None = None
     ) -> DecisionRecord:
@@ -184,8 +145,31 @@ class StateRecording:
         now = self._instant(None)
         with transaction(self.db) as connection:
             found = _resolve(connection, token, run_id, now)
-            tokens.require_open(found)
-            return _decide(connection, found, decision, token, now)
+            row = token.row if isinstance(token, Carried) else None
+            return decide(connection, found, decision, row, now)
+
+    def record_arrival(
+        self, token_id: str, sink_node_id: str, *, edge_id: str | None = None, at: datetime | None = None
+    ) -> None:
+        """Put down that a token is in a sink, and so has ended: call it when it really is.
+
+        ``edge_id`` is the edge on which it came, if no routing event has said so. A token whose
+        last state failed has been diverted here; that is put down too.
+        """
+        now = self._instant(at)
+        with transaction(self.db) as connection:
+            token = tokens.need_token(connection, token_id)
+            came = {} if edge_id is None else {"last_edge_id": edge_id}
+            if edge_id is None:
+                divert(connection, token, sink_node_id)
+                token = tokens.need_token(connection, token_id)
+            tokens.end(connection, token, "sink", now, sink_node_id=sink_node_id, **came)
+
+    def record_discard(self, token_id: str, *, at: datetime | None = None) -> None:
+        """Put down that a token was dropped because somebody chose that."""
+        now = self._instant(at)
+        with transaction(self.db) as connection:
+            tokens.end(connection, tokens.need_token(connection, token_id), "discarded", now)
 
     def get_node_states(self, token_id: str) -> list[NodeStateRecord]:
         """The token's states in step order, each with its data before and after; none for an unknown token.
@@ -206,45 +190,10 @@ class StateRecording:
         return microseconds(self.clock.now() if at is None else at)
 
 
-def _decide(
-    connection: Connection, token: TokenAt, decision: Decision, given: str | Carried, now: int
-) -> DecisionRecord:
-    gate, mode = decision.gate.node_id, decision.mode
-    graph.ensure_node(connection, token.run_id, decision.gate)
-    if decision.to_sink:
-        for name in decision.destinations:
-            if name != "continue" and not graph.planned_destinations(connection, token.run_id, gate):
-                graph.ensure_node(connection, token.run_id, NodeDraft(name, NodeType.SINK))
-    edges = [graph.gate_edge(connection, token.run_id, gate, name, mode) for name in decision.destinations]
-    row = given.row if isinstance(given, Carried) else None
-    state_id = states.begin(connection, token, StateStart(gate, row), now)
-    token = _again(connection, token)
-    states.finish(connection, token, state_id, StateEnd(), now)
-    chosen = [(edge.edge_id, str(mode)) for edge in edges]
-    group_id = states.add_events(connection, token, state_id, chosen, decision.reason)
-    token = _again(connection, token)
-    if mode == EdgeMode.COPY:
-        drafts = [
-            making.Child(name, edge.edge_id) for name, edge in zip(decision.destinations, edges, strict=True)
-        ]
-        children = making.split(connection, token, "fork", drafts, now)
-        return DecisionRecord(state_id, group_id, tuple(tokens.token_of(connection, c) for c in children))
-    if edges[0].to_node_id == DISCARD:
-        tokens.end(connection, token, "discarded", now)
-    elif graph.is_sink(edges[0]):
-        tokens.end(connection, token, "sink", now, sink_node_id=edges[0].to_node_id)
-    return DecisionRecord(state_id, group_id, ())
-
-
 def _resolve(connection: Connection, token: str | Carried, run_id: str | None, now: int) -> TokenAt:
     if isinstance(token, Carried):
         return making.adopt(connection, token, run_id, now)
     return tokens.need_token(connection, token, run_id)
-
-
-def _again(connection: Connection, token: TokenAt) -> TokenAt:
-    """The token as it is stored now."""
-    return tokens.need_token(connection, token.token_id, token.run_id)
 
 
 def _token_of_state(connection: Connection, state_id: str) -> TokenAt:

@@ -266,6 +266,18 @@ def _put_error(connection: Connection, token: TokenAt, step: RowMapping, outcome
     )  # fmt: skip
 
 
-def node_of(connection: Connection, token: TokenAt, state_id: str) -> str:
-    """The node at which a state is. Raises RecordError if the token has no such state."""
-    return str(_find(connection, token, state_id)["node_id"])
+def failed_last(connection: Connection, token: TokenAt) -> tuple[str, str] | None:
+    """The id and the node of the token's last state, if it failed and no routing event says where it went."""
+    steps = _steps(connection, token)
+    if not steps or steps[-1]["status"] != FAILED:
+        return None
+    last = steps[-1]
+    mine = (_event.run_no == token.run_no) & (_event.path_no == token.path_no)
+    here = (
+        select(func.count())
+        .select_from(path_events_table)
+        .where(mine, _event.step_ordinal == last["ordinal"])
+    )
+    if connection.execute(here).scalar_one():
+        return None
+    return ids.state_id(token.token_id, last["step_index"], last["attempt"]), last["node_id"]

@@ -141,25 +141,6 @@ class TokenRecording:
             child = making.join(connection, parent_token_ids, row, branch_name, now)
             return tokens.token_of(connection, child)
 
-    def record_arrival(
-        self, token_id: str, sink_node_id: str, *, edge_id: str | None = None, at: datetime | None = None
-    ) -> None:
-        """Put down that a token is in a sink, and so has ended: call it when it really is.
-
-        ``edge_id`` is the edge on which it came, if no routing event has said so.
-        """
-        now = self._micros(at)
-        with transaction(self.db) as connection:
-            token = tokens.need_token(connection, token_id)
-            came = {"last_edge_id": edge_id} if edge_id is not None else {}
-            tokens.end(connection, token, "sink", now, sink_node_id=sink_node_id, **came)
-
-    def record_discard(self, token_id: str, *, at: datetime | None = None) -> None:
-        """Put down that a token was dropped because somebody chose that."""
-        now = self._micros(at)
-        with transaction(self.db) as connection:
-            tokens.end(connection, tokens.need_token(connection, token_id), "discarded", now)
-
     def get_terminal_state(self, token_id: str) -> TerminalState | None:
         """How a token ended, derived from what is on record; None while it is on its way.
 

@@ -10,6 +10,8 @@ from elspeth.core.canonical import canonical
 from elspeth.core.expressions import EVALUATION_ERRORS, Expression, describe, label_of
 from elspeth.core.landscape.paths import Event, Origin
 from elspeth.core.landscape.paths import Step as PathStep
+from elspeth.engine.executors.gate_executor import GateExecutor as GateExecutor
+from elspeth.engine.executors.gate_executor import GateResult as GateResult
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import Discard, ErrorExit, Step, Workshop
 

@@ -13,6 +13,7 @@ from elspeth.core.canonical import PLAIN_OPTIONS, dump, dump_values, plain_keys,
 from elspeth.core.landscape.paths import Delta, Origin
 from elspeth.core.landscape.paths import Step as PathStep
 from elspeth.engine.executors.source import may_nest
+from elspeth.engine.executors.transform_executor import TransformExecutor as TransformExecutor
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import ErrorExit, Step, Workshop
 
