@@ -1,6 +1,7 @@
 """What the ``database`` source and sink share: engines, and errors without passwords."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -28,6 +29,16 @@ def _no_implicit_begin(connection: Any, record: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
+
+
+def missing_file(url: str) -> Path | None:
+    """The SQLite file of this URL if it is not there yet: connecting would make it."""
+    parsed = _parsed(url)
+    name = parsed.database
+    if parsed.get_backend_name() != "sqlite" or not name or name == ":memory:" or name.startswith("file:"):
+        return None
+    path = Path(name).absolute()
+    return None if path.exists() else path
 
 
 def _parsed(url: str) -> URL:

@@ -54,6 +54,13 @@ def test_it_resumes_behind_every_row(url, resumes_everywhere, monkeypatch, how):
     assert resumes_everywhere(lambda: DatabaseSource({"url": url, **how})) == 25
 
 
+def test_a_missing_sqlite_file_is_named_and_not_made(tmp_path):
+    path = tmp_path / "none.db"
+    (problem,) = DatabaseSource({"url": f"sqlite:///{path}", "table": "t"}).check()
+    assert problem == f"there is no database file {path}; correct the url"
+    assert not path.exists()
+
+
 def test_a_missing_table_or_column_is_named(url):
     (problem,) = DatabaseSource({"url": url, "table": "nope"}).check()
     assert "no such table: nope" in problem

@@ -113,8 +113,9 @@ def int_value(value: object) -> int:
         return int(text)
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
-    if isinstance(value, Decimal) and value.is_finite() and abs(value) < 2**53 and value == int(value):
-        return int(value)
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < MAX_DIGITS:
+        if value == value.to_integral_value():
+            return int(value)
     raise ValueError(f"{shown(value)} is not a whole number")
 
 

@@ -11,10 +11,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from elspeth.contracts.errors import SinkError
 from elspeth.contracts.plugins import Artifact, PluginContext, Row, RowFailure
-from elspeth.plugins.database import connect_engine, explained, shown_url
+from elspeth.plugins.database import connect_engine, explained, missing_file, shown_url
 from elspeth.plugins.sinks.base import BaseSink, SinkOptions
 from elspeth.plugins.sinks.database_progress import Ledger, Progress
 from elspeth.plugins.sinks.database_tables import column_fault, make_table, reflect_table, sql_row
+from elspeth.plugins.sinks.file_sink import path_problems
 
 
 class DatabaseSinkOptions(SinkOptions):
@@ -79,6 +80,8 @@ class DatabaseSink(BaseSink):
         """Connect. Raises SinkError if the database can't be used."""
         self._run_id = ctx.run_id
         with self._errors("cannot be used"):
+            if path := missing_file(self.options.url):
+                path.parent.mkdir(parents=True, exist_ok=True)
             self._engine = connect_engine(self.options.url)
             self._connection = self._engine.connect()
             self._ledger = Ledger(self._connection, f"{self._run_id}/{self.options.table}")
@@ -88,6 +91,8 @@ class DatabaseSink(BaseSink):
         """Whether the database answers, and the table may be written."""
         shown = shown_url(self.options.url)
         try:
+            if path := missing_file(self.options.url):
+                return path_problems(path)
             engine = connect_engine(self.options.url)
             try:
                 exists = inspect(engine).has_table(self._table_name, schema=self._schema_name or None)

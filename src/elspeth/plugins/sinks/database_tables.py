@@ -115,7 +115,7 @@ def column_fault(table: Table, row: dict[str, Any]) -> str:
             return f"field {name!r}: {value.isoformat()} and its column do not both have a time zone"
         if isinstance(value, str) and "\0" in value:
             return f"field {name!r} has a NUL character, which databases do not hold"
-        if isinstance(kind, BigInteger) and isinstance(value, int) and abs(value) >= 2**63:
+        if isinstance(kind, BigInteger) and isinstance(value, int) and not -(2**63) <= value < 2**63:
             return f"field {name!r}: {value} is too large for BIGINT; declare it decimal in the sink's schema"
     return ""
 

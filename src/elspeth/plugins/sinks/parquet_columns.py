@@ -52,7 +52,7 @@ def arrow_schema(schema: PluginSchema, rows: Sequence[dict[str, Any]]) -> pa.Sch
 
 
 def _column_type(kind: FieldType, values: list[Any]) -> pa.DataType:
-    if kind is FieldType.INT and any(abs(value) >= 2**63 for value in values if type(value) is int):
+    if kind is FieldType.INT and _beyond_int64(values):
         return pa.decimal128(_MAX_DECIMAL_DIGITS, 0)
     if kind is FieldType.DATETIME:
         return pa.timestamp("us", _zone(values))
@@ -63,7 +63,7 @@ def _column_type(kind: FieldType, values: list[Any]) -> pa.DataType:
     first = type(values[0])
     if first in (int, float) and any(type(value) is float for value in values):
         return pa.float64()
-    if first is int and any(abs(value) >= 2**63 for value in values if type(value) is int):
+    if first is int and _beyond_int64(values):
         return pa.decimal128(_MAX_DECIMAL_DIGITS, 0)
     if issubclass(first, Decimal):
         return pa.decimal128(_MAX_DECIMAL_DIGITS, _scale(values))
@@ -72,6 +72,10 @@ def _column_type(kind: FieldType, values: list[Any]) -> pa.DataType:
     if first in (dict, list):
         return _nested_type(values)
     return _NATIVE.get(first, pa.string())
+
+
+def _beyond_int64(values: Iterable[Any]) -> bool:
+    return any(not -(2**63) <= value < 2**63 for value in values if type(value) is int)
 
 
 def _scale(values: Iterable[Any]) -> int:

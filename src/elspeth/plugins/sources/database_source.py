@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from elspeth.contracts.errors import SourceError
 from elspeth.contracts.plugins import Quarantined, Row
 from elspeth.contracts.schema import PluginSchema
-from elspeth.plugins.database import connect_engine, explained, shown_url
+from elspeth.plugins.database import connect_engine, explained, missing_file, shown_url
 from elspeth.plugins.schemas import RowCoercer
 from elspeth.plugins.schemas.native import native_row
 from elspeth.plugins.sources.base import ChunkedSource, SourceOptions, settle
@@ -114,6 +114,8 @@ class DatabaseSource(ChunkedSource):
     def _rows(self, after: Any, skip: int) -> Iterator[Row]:
         try:
             if self._engine is None:
+                if path := missing_file(self.options.url):
+                    raise SourceError(f"there is no database file {path}", fix="correct the url")
                 self._engine = connect_engine(self.options.url)
             with self._engine.connect() as connection:
                 streaming = connection.execution_options(stream_results=True, yield_per=_CHUNK_ROWS)
