@@ -113,10 +113,14 @@ def int_value(value: object) -> int:
         return int(text)
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
-    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < MAX_DIGITS:
-        if value == value.to_integral_value():
-            return int(value)
+    if isinstance(value, Decimal) and _is_whole(value):
+        return int(value)
     raise ValueError(f"{shown(value)} is not a whole number")
+
+
+def _is_whole(value: Decimal) -> bool:
+    # An exponent beyond that would be written out as so many digits.
+    return value.is_finite() and value.adjusted() < MAX_DIGITS and value == value.to_integral_value()
 
 
 def float_value(value: object) -> float:
