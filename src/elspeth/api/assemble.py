@@ -2,18 +2,19 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from elspeth.contracts.errors import ConfigurationError, ElspethError, ExpressionError, Problem
+from elspeth.contracts.errors import ConfigurationError, ElspethError, ExpressionError, Location, Problem
 from elspeth.contracts.schema import PluginSchema
 from elspeth.core.canonical import digest
-from elspeth.core.config import LoadedPipeline, load_pipeline
+from elspeth.core.config import Draft, LoadedPipeline, draft_pipeline
 from elspeth.core.config.document import KeyPath
-from elspeth.core.dag import Graph, build_graph
+from elspeth.core.dag import Graph, build_graph, check_without_wires
 from elspeth.core.expressions import Expression, compile_expression
 from elspeth.core.secrets import Redactor
 from elspeth.engine.assembly import QUARANTINE, Assembly
@@ -44,18 +45,22 @@ def assemble(
     ``database`` replaces ``landscape.url``. Raises ConfigurationError with every problem.
     """
     env = os.environ if environ is None else environ
-    loaded = load_pipeline(path, environ=env)
-    url = database or loaded.settings.landscape.url
-    return _Assembler(loaded, load_catalog(), Redactor.from_environment(env), url).assemble()
+    draft = draft_pipeline(path, environ=env)
+    if draft.loaded is None:
+        raise ConfigurationError(draft.problems)
+    url = database or draft.loaded.settings.landscape.url
+    return _Assembler(draft, load_catalog(), Redactor.from_environment(env), url).assemble()
 
 
 class _Assembler:
-    def __init__(self, loaded: LoadedPipeline, catalog: PluginCatalog, redactor: Redactor, url: str) -> None:
-        self._loaded = loaded
+    def __init__(self, draft: Draft, catalog: PluginCatalog, redactor: Redactor, url: str) -> None:
+        assert draft.loaded is not None
+        self._loaded = loaded = draft.loaded
+        self._wired = draft.wired
         self._catalog = catalog
         self._redactor = redactor
         self._url = url if loaded.settings.landscape.enabled else _IN_MEMORY
-        self._problems: list[Problem] = []
+        self._problems = list(draft.problems)
         self._sources: dict[str, Any] = {}
         self._transforms: dict[str, Any] = {}
         self._sinks: dict[str, Any] = {}
@@ -103,6 +108,8 @@ class _Assembler:
     ) -> None:
         for name, settings in wanted.items():
             at: KeyPath = (section, name if keys is None else keys[name])
+            if self._loaded.is_doubtful((*at, "plugin")):
+                continue
             try:
                 cls = find(settings.plugin)
             except ElspethError as error:
@@ -116,23 +123,22 @@ class _Assembler:
                 self._problem((*at, "options"), error)
 
     def _compile_conditions(self) -> None:
-        for index, gate in enumerate(self._loaded.settings.gates):
-            try:
+        for gate in self._loaded.settings.gates:
+            with suppress(ExpressionError):  # which is for the graph to tell: it knows where in the text
                 self._conditions[gate.name] = compile_expression(gate.condition)
-            except ExpressionError as error:
-                self._problem(("gates", index, "condition"), error)
 
     def _refuse_what_comes_later(self) -> None:
         settings = self._loaded.settings
         for section in ("aggregations", "coalesce", "experiments", "depends_on"):
             if getattr(settings, section):
-                self._problems.append(
-                    self._loaded.problem((section,), f"{section} can't be run yet", "take it out of the file")
-                )
+                self._complain((section,), f"{section} can't be run yet", "take it out of the file")
 
     def _graph(self) -> Graph | None:
         try:
-            return build_graph(self._loaded, self)
+            if self._wired:
+                return build_graph(self._loaded, self)
+            check_without_wires(self._loaded)
+            return None
         except ConfigurationError as error:
             known = {(problem.location, problem.what) for problem in self._problems}
             self._problems += [p for p in error.problems if (p.location, p.what) not in known]
@@ -159,7 +165,7 @@ class _Assembler:
         taken: dict[str, str] = {}
         for name, source in self._sources.items():
             for what in source.check():
-                self._problems.append(self._loaded.problem(("sources", name, "options", "path"), what))
+                self._complain(("sources", name, "options", "path"), what)
             path = getattr(source, "path", None)
             if isinstance(path, Path):
                 taken[str(path.resolve())] = f"source {name!r}, which reads it"
@@ -169,12 +175,12 @@ class _Assembler:
         for name, sink in self._sinks.items():
             at = ("sinks", name, "options", "path")
             for what in sink.check():
-                self._problems.append(self._loaded.problem(at, what))
+                self._complain(at, what)
             for target in sink.targets():
                 if target in taken:
                     what = f"sink {name!r} would write to {target}, and so does {taken[target]}"
                     what = what.replace("and so does source", "the input of source")
-                    self._problems.append(self._loaded.problem(at, what, "give each its own path"))
+                    self._complain(at, what, "give each its own path")
                 else:
                     taken[target] = f"sink {name!r}"
 
@@ -187,7 +193,11 @@ class _Assembler:
         return frozenset({QUARANTINE})
 
     def _problem(self, at: KeyPath, error: ElspethError) -> None:
-        self._problems.append(self._loaded.problem(at, error.what, error.fix))
+        self._complain(at, error.what, error.fix)
+
+    def _complain(self, at: KeyPath, what: str, fix: str = "") -> None:
+        if not self._loaded.is_doubtful(at):
+            self._problems.append(self._loaded.problem(at, what, fix))
 
 
 def _node_configs(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -201,7 +211,10 @@ def _node_configs(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _in_order(problems: list[Problem]) -> list[Problem]:
-    return sorted(
-        problems,
-        key=lambda problem: (problem.location.line, problem.location.column) if problem.location else (0, 0),
-    )
+    """By position, what the file did not say last."""
+
+    def position(problem: Problem) -> tuple[bool, int, int]:
+        where = problem.location or Location("")
+        return (where.line == 0, where.line, where.column)
+
+    return sorted(problems, key=position)

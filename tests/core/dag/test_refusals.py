@@ -22,7 +22,6 @@ CASES = {
                 "gate 'g' writes to 'reviw', but no sink has that name and no node reads it",
                 "did you mean 'review'?",
             ),
-            (7, "no row can ever arrive at sink 'review'", "write 'review' where it says 'reviw'"),
         ],
     ),
     "destination is a node that reads something else": (
@@ -235,7 +234,6 @@ CASES = {
                 "on_error of transform 't' names 'erors', and there is no sink of that name",
                 "did you mean 'errors'?",
             ),
-            (3, "no row can ever arrive at sink 'errors'", "write 'errors' where it says 'erors'"),
         ],
     ),
     "an error sink that is none": (

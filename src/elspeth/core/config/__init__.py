@@ -4,7 +4,7 @@ from elspeth.core.config.document import KeyPath
 from elspeth.core.config.experiments import ExperimentConfig, VariantConfig
 from elspeth.core.config.json_schema import pipeline_json_schema
 from elspeth.core.config.loaded import LoadedPipeline
-from elspeth.core.config.loader import load_pipeline
+from elspeth.core.config.loader import Draft, draft_pipeline, load_pipeline
 from elspeth.core.config.nodes import (
     AggregationSettings,
     CoalesceSettings,
@@ -20,6 +20,7 @@ from elspeth.core.config.reference import SettingDoc, iter_settings
 __all__ = [
     "AggregationSettings",
     "CoalesceSettings",
+    "Draft",
     "ExperimentConfig",
     "GateSettings",
     "KeyPath",
@@ -31,6 +32,7 @@ __all__ = [
     "SourceSettings",
     "TransformSettings",
     "VariantConfig",
+    "draft_pipeline",
     "iter_settings",
     "load_pipeline",
     "pipeline_json_schema",

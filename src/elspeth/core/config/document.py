@@ -86,6 +86,10 @@ class Document:
                 path = (*original, *path[len(moved) :])
         return ".".join(map(str, path))
 
+    def is_doubtful(self, path: KeyPath) -> bool:
+        """Whether this setting, or one that it is part of, is not what the author meant."""
+        return any(path[:length] in self.doubtful for length in range(1, len(path) + 1))
+
     def move(self, old: KeyPath, new: KeyPath) -> None:
         """Call the setting ``old``, and all below it, ``new``; the data is the caller's business."""
 

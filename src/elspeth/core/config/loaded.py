@@ -35,6 +35,10 @@ class LoadedPipeline:
         """Something wrong with a setting, to be collected for a ConfigurationError."""
         return self.document.problem(tuple(key_path), what, fix)
 
+    def is_doubtful(self, key_path: KeyPath) -> bool:
+        """Whether something is wrong with this setting that was told already: say no more about it."""
+        return self.document.is_doubtful(tuple(key_path))
+
     def problems_of(self, error: ValidationError, model: type[BaseModel], key_path: KeyPath) -> list[Problem]:
         """A pydantic error of validating the data at ``key_path`` (a plugin's options), translated."""
         return problems_of(self.document, error.errors(include_url=False), model, tuple(key_path))

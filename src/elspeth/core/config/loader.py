@@ -2,22 +2,39 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from elspeth.contracts.errors import ConfigurationError, Location, Problem
 from elspeth.core.config.checks import cross_checks
 from elspeth.core.config.document import Document, construct
 from elspeth.core.config.loaded import LoadedPipeline
 from elspeth.core.config.overrides import apply_environment, apply_overrides
-from elspeth.core.config.pipeline import ONLY_SOURCE, PipelineSettings
+from elspeth.core.config.pipeline import PipelineSettings
+from elspeth.core.config.salvage import Salvage
+from elspeth.core.config.short_forms import adopt_model_paths
 from elspeth.core.config.translate import problems_of
 from elspeth.core.config.yaml_errors import BadYaml
 from elspeth.core.config.yaml_tree import MAX_BYTES, compose
 
 MINIMAL = "see `elspeth init` for a small pipeline to begin with"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A pipeline file as far as it can be understood, and everything that is wrong with it so far.
+
+    With problems, ``loaded`` is only good for finding more of them (see `salvage`), or None if
+    nothing can be made of the file; ``wired`` says whether its wiring is what the author wrote.
+    """
+
+    loaded: LoadedPipeline | None
+    problems: tuple[Problem, ...] = ()
+    wired: bool = True
 
 
 def load_pipeline(
@@ -32,17 +49,47 @@ def load_pipeline(
     wins over both. Raises ConfigurationError with every problem, in file order; only text that is
     not YAML ends the search at its first problem.
     """
+    draft = draft_pipeline(path, environ=environ, overrides=overrides)
+    if draft.problems or draft.loaded is None:
+        raise ConfigurationError(draft.problems)
+    return draft.loaded
+
+
+def draft_pipeline(
+    path: str | os.PathLike[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Draft:
+    """The same for those who will look for problems of other kinds too.
+
+    Raises ConfigurationError only for what is not a mapping in YAML.
+    """
     environment = os.environ if environ is None else environ
     file = Path(path)
     document = read_document(file, environment)
     apply_environment(document, environment)
     apply_overrides(document, overrides or {})
     adopt_model_paths(document)
-    settings = _validated(document)
+    errors: list[ErrorDetails] = []
+    settings: PipelineSettings | None = None
+    try:
+        settings = PipelineSettings.model_validate(document.data)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    document.problems += problems_of(document, errors, PipelineSettings)
+    document.problems += cross_checks(document, document.data)
+    wired = True
+    if document.problems:
+        salvage = Salvage(document)
+        settings = salvage.settings(errors)
+        document.problems += salvage.problems
+        wired = salvage.wired
+    problems = tuple(_in_file_order(document.problems))
     if settings is None:
-        raise ConfigurationError(_in_file_order(document.problems))
+        return Draft(None, problems, wired)
     origins = frozenset(document.from_environment)
-    return LoadedPipeline(settings, file, document.text, origins, document)
+    return Draft(LoadedPipeline(settings, file, document.text, origins, document), problems, wired)
 
 
 def read_document(file: Path, environ: Mapping[str, str]) -> Document:
@@ -114,35 +161,6 @@ def _yaml_files(directory: Path) -> list[str]:
         return sorted(str(found) for suffix in ("yaml", "yml") for found in directory.glob(f"*.{suffix}"))[:5]
     except OSError:
         return []
-
-
-def adopt_model_paths(document: Document) -> None:
-    """Rewrite data and key paths in the terms of the models: no short forms, options hoisted."""
-    data = document.data
-    for short, long, first in (("source", "sources", ONLY_SOURCE), ("experiment", "experiments", 0)):
-        if short in data and long not in data:
-            document.move((short,), (long, first))
-            document.places[(long,)] = document.places[(long, first)]
-            value = data.pop(short)
-            data[long] = [value] if first == 0 else {first: value}
-    sources = data.get("sources")
-    for name, source in sources.items() if isinstance(sources, dict) else ():
-        key = "on_validation_failure"
-        inside = source.get("options") if isinstance(source, dict) else None
-        if isinstance(inside, dict) and key in inside and key not in source:
-            document.move(("sources", name, "options", key), ("sources", name, key))
-            source[key] = inside.pop(key)
-
-
-def _validated(document: Document) -> PipelineSettings | None:
-    """The settings, or None with all problems collected in the document."""
-    settings = None
-    try:
-        settings = PipelineSettings.model_validate(document.data)
-    except ValidationError as error:
-        document.problems += problems_of(document, error.errors(include_url=False), PipelineSettings)
-    document.problems += cross_checks(document, document.data)
-    return None if document.problems else settings
 
 
 def _in_file_order(problems: list[Problem]) -> list[Problem]:

@@ -53,24 +53,35 @@ def problems_of(
     return [
         translator.problem()
         for translator in translators
-        if translator.path not in document.doubtful
+        if not document.is_doubtful(translator.path)
         and not (translator.kind == "missing" and translator.path in misspelt)
     ]
 
 
-class _Translator:
-    def __init__(self, document: Document, error: ErrorDetails, model: type[BaseModel], at: KeyPath) -> None:
-        self.document = document
+class Complaint:
+    """One of pydantic's errors: its ``kind``, and the key path of the setting that it is about."""
+
+    def __init__(self, error: ErrorDetails, at: KeyPath = ()) -> None:
         self.kind = error["type"]
         self.context: Mapping[str, Any] = error.get("ctx") or {}
         self.error = error
-        self.model = model
         loc = tuple(error["loc"])
         self.is_key = loc[-1:] == ("[key]",)
         self.inner: KeyPath = loc[:-1] if self.is_key else loc
         if self.kind == BROKEN_RULE:
             self.inner = (*self.inner, *self.context["at"])
         self.path: KeyPath = (*at, *self.inner)
+
+    def guess(self, model: type[BaseModel]) -> str:
+        """The key that an unknown key was probably meant to be, or an empty string."""
+        return did_you_mean(str(self.inner[-1]), keys_at(self.inner[:-1], model))
+
+
+class _Translator(Complaint):
+    def __init__(self, document: Document, error: ErrorDetails, model: type[BaseModel], at: KeyPath) -> None:
+        super().__init__(error, at)
+        self.document = document
+        self.model = model
 
     def problem(self) -> Problem:
         if self.kind == "missing":
@@ -112,7 +123,7 @@ class _Translator:
 
     def meant(self) -> KeyPath:
         """The setting that an unknown key was probably meant to be."""
-        guess = did_you_mean(str(self.inner[-1]), keys_at(self.inner[:-1], self.model))
+        guess = self.guess(self.model)
         return (*self.path[:-1], SHORT_FORMS.get(guess, guess))
 
     def _value_problem(self) -> tuple[str, str]:

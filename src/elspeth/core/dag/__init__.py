@@ -1,6 +1,6 @@
 """The graph of a pipeline: built from settings, and refused with reasons where it makes no sense."""
 
-from elspeth.core.dag.build import build_graph
+from elspeth.core.dag.build import build_graph, check_without_wires
 from elspeth.core.dag.contracts import PluginSchemas, TransformSchemas
 from elspeth.core.dag.graph import DISCARD, QUARANTINE, Edge, Graph, Node
 
@@ -13,4 +13,5 @@ __all__ = [
     "PluginSchemas",
     "TransformSchemas",
     "build_graph",
+    "check_without_wires",
 ]

@@ -35,6 +35,16 @@ def build_graph(loaded: LoadedPipeline, schemas: PluginSchemas | None = None) ->
     return graph
 
 
+def check_without_wires(loaded: LoadedPipeline) -> None:
+    """What can be said of a pipeline whose wiring is not what its author meant.
+
+    Raises ConfigurationError for names that are used twice and conditions that make no sense.
+    """
+    problems = Problems(loaded)
+    check_conditions(read_roster(loaded, problems), problems)
+    problems.raise_any()
+
+
 def _graph(roster: Roster, edges: Sequence[Edge]) -> Graph:
     members = {member.name: member for member in roster.all()}
     reached = {edge.to_node for edge in edges}

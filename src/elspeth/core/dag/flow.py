@@ -70,6 +70,8 @@ def check_sinks(roster: Roster, wiring: Wiring, export: str | None, problems: Pr
         if name in reached:
             continue
         guess = meant(name, wiring.unknown)
+        if guess and meant(guess, roster.sinks) == name:
+            continue  # one mistake, one message: where the name is misspelt, it says which was meant
         fix = f"write '{name}' where it says '{guess}'" if guess else "route rows to it, or take it out"
         problems.add(sink.key, f"no row can ever arrive at sink '{name}'", fix)
 

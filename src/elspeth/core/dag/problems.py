@@ -18,10 +18,14 @@ class Problems:
 
     def add(self, key: KeyPath, what: str, fix: str) -> None:
         """Note a problem of the setting at ``key``, or of what is around it if it is not there."""
+        if self._loaded.is_doubtful(key):
+            return
         self._found.append(self._loaded.problem(key, what, fix))
 
     def add_within(self, key: KeyPath, text: str, offset: int, problem: tuple[str, str]) -> None:
         """Note a problem (what, fix) inside the text of a setting, at its character ``offset``."""
+        if self._loaded.is_doubtful(key):
+            return
         base = self._loaded.problem(key, *problem)
         exact = self._exactly(base.location or Location(""), text, offset)
         self._found.append(self._loaded.document.problem_at(exact, *problem, key) if exact else base)
