@@ -82,8 +82,10 @@ def test_auto_increment_takes_the_next_free_name(tmp_path, fill, ctx):
 
 def test_overwrite_is_the_default(tmp_path, fill):
     (tmp_path / "a.csv").write_text("old")
+    (tmp_path / "a.csv").chmod(0o600)
     fill(CsvSink({"path": str(tmp_path / "a.csv")}), [{"x": 1}])
     assert (tmp_path / "a.csv").read_text() == "x\n1\n"
+    assert (tmp_path / "a.csv").stat().st_mode & 0o777 == 0o600
 
 
 def test_paths_that_can_not_be_written_are_named(tmp_path):

@@ -30,6 +30,16 @@ def test_a_table_and_a_query(url, drain):
     assert isinstance(DatabaseSource({"url": url, "query": query}), Source)
 
 
+def test_columns_are_known_before_reading(url):
+    source = DatabaseSource(
+        {"url": url, "table": "orders", "schema": {"mode": "flexible", "fields": ["id: int"]}}
+    )
+    assert source.preview_schema().promises == {"id", "name", "order", "at"}
+    (problem,) = DatabaseSource({"url": url, "table": "orders", "schema": {"fields": ["idd: int"]}}).check()
+    assert "has no column for the field 'idd'" in problem
+    assert "did you mean 'id'?" in problem
+
+
 def test_schema_and_mapping(url, drain):
     options = {"url": url, "table": "orders", "field_mapping": {"order": "amount"}}
     schema = {"mode": "flexible", "fields": ["amount: decimal", "name: int"]}

@@ -101,6 +101,9 @@ def test_schema_columns_and_mapping(table, drain):
 def test_files_that_are_not_parquet(file, table):
     (problem,) = ParquetSource({"path": str(file("id\n1\n"))}).check()
     assert "cannot be read as Parquet" in problem
+    options = {"path": str(table({"id": [1], "x": [2]})), "schema": {"mode": "fixed", "fields": ["id: int"]}}
+    (problem,) = ParquetSource(options).check()
+    assert "columns that the fixed schema does not declare: x" in problem
     (problem,) = ParquetSource({"path": str(table({"id": [1]})), "columns": ["nope"]}).check()
     assert "has no column 'nope'; it has: id" in problem
 

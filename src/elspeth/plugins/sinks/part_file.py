@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,9 @@ class PartFile:
         with self._errors("cannot be created"):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "wb", buffering=0)  # noqa: SIM115 - closed by close()
+            if self.target.exists():
+                # A file that only its owner may read must not become readable by being replaced.
+                os.fchmod(self._file.fileno(), stat.S_IMODE(self.target.stat().st_mode))
         if base is not None:
             with self._errors("cannot be copied to"), open(base, "rb") as old:
                 while data := old.read(_COPY_BYTES):

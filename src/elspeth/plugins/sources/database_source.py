@@ -1,6 +1,6 @@
 """The ``database`` source: rows of a table or a query, through SQLAlchemy."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from itertools import islice
 from typing import Any, Self
 
@@ -10,11 +10,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from elspeth.contracts.errors import SourceError
 from elspeth.contracts.plugins import Quarantined, Row
-from elspeth.contracts.schema import PluginSchema
+from elspeth.contracts.schema import FieldSpec, PluginSchema
 from elspeth.plugins.database import connect_engine, explained, missing_file, shown_url
 from elspeth.plugins.schemas import RowCoercer
 from elspeth.plugins.schemas.native import native_row
 from elspeth.plugins.sources.base import ChunkedSource, SourceOptions, settle
+from elspeth.plugins.sources.columns import check_columns, native_schema
 
 _CHUNK_ROWS = 1_000
 
@@ -66,8 +67,9 @@ class DatabaseSource(ChunkedSource):
 
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
+        self._declared = self.output_schema
+        self._observed: PluginSchema | None = None
         self._engine: Engine | None = None
-        self._last_key: Any = None
 
     def close(self) -> None:
         """Close all connections."""
@@ -84,12 +86,18 @@ class DatabaseSource(ChunkedSource):
         return []
 
     def preview_schema(self) -> PluginSchema:
-        """What is declared; one row is read to see that it can be. Raises SourceError."""
+        """The columns, with their types as far as they are declared; one row is read. Raises SourceError."""
+        rows = self._rows(None, 0)
         try:
-            next(self._rows(None, 0), None)
+            next(rows, None)
         finally:
+            rows.close()
             self.close()
-        return self.output_schema
+        return self._observed or self._declared
+
+    def observed_schema(self) -> PluginSchema | None:
+        """The columns, once reading has begun."""
+        return self._observed
 
     def _statement(self, after: Any) -> Select[Any] | TextClause:
         """The rows in order, those behind the key ``after`` if there is one."""
@@ -111,7 +119,7 @@ class DatabaseSource(ChunkedSource):
         assert self._engine is not None
         return str(self._engine.dialect.identifier_preparer.quote(quoted_name(name, quote=True)))
 
-    def _rows(self, after: Any, skip: int) -> Iterator[Row]:
+    def _rows(self, after: Any, skip: int) -> Generator[Row, None, None]:
         try:
             if self._engine is None:
                 if path := missing_file(self.options.url):
@@ -121,6 +129,9 @@ class DatabaseSource(ChunkedSource):
                 streaming = connection.execution_options(stream_results=True, yield_per=_CHUNK_ROWS)
                 result = streaming.execute(self._statement(after))
                 names = self._names(list(result.keys()))
+                check_columns(self._declared, names, shown_url(self.options.url))
+                columns = [FieldSpec(name, required=False) for name in names]
+                self.output_schema = self._observed = native_schema(self._declared, columns)
                 for values in islice(result, skip, None):
                     yield dict(zip(names, values, strict=True))
         except (SQLAlchemyError, ImportError, OSError) as error:
@@ -139,7 +150,7 @@ class DatabaseSource(ChunkedSource):
         return names
 
     def _chunks(self, start: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], list[Row | Quarantined]]]:
-        coercer = RowCoercer(self.output_schema)
+        coercer = RowCoercer(self._declared)
         after, number = start.get("after"), start.get("row", 0)
         key = self.options.key and self.options.field_mapping.get(self.options.key, self.options.key)
         rows = self._rows(after, number if after is None else 0)

@@ -7,10 +7,11 @@ from pydantic import Field
 
 from elspeth.contracts.errors import SourceError
 from elspeth.contracts.plugins import Quarantined, Row
-from elspeth.contracts.schema import PluginSchema, SchemaMode
+from elspeth.contracts.schema import PluginSchema
 from elspeth.plugins.schemas import RowCoercer
 from elspeth.plugins.schemas.native import native_row
 from elspeth.plugins.sources.base import FileSource, FileSourceOptions, settle
+from elspeth.plugins.sources.columns import check_columns, native_schema
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -91,15 +92,8 @@ class ParquetSource(FileSource):
             raise SourceError(
                 f"{self.path}: two columns get the same name", fix="rename one with field_mapping"
             )
-        if self._declared.mode is SchemaMode.FIXED:
-            return self._declared
-        declared = {spec.name for spec in self._declared.fields}
-        return PluginSchema(
-            SchemaMode.FIXED,
-            self._declared.fields + tuple(spec for spec in specs if spec.name not in declared),
-            self._declared.guaranteed | {spec.name for spec in specs},
-            self._declared.required,
-        )
+        check_columns(self._declared, [spec.name for spec in specs], str(self.path))
+        return native_schema(self._declared, specs)
 
     def _chunks(self, start: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], list[Row | Quarantined]]]:
         from elspeth.plugins.sources.parquet_columns import batch_rows  # noqa: PLC0415 - needs the extra
