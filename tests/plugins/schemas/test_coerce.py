@@ -39,7 +39,7 @@ CELLS = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.sampled_from(list(FieldType)), st.booleans(), st.booleans(), st.lists(CELLS, min_size=1, max_size=5)
+    st.sampled_from(list(FieldType)), st.booleans(), st.booleans(), st.lists(CELLS, min_size=1, max_size=40)
 )
 def test_a_chunk_gives_what_its_rows_give(kind, required, inferred, cells):
     if inferred:

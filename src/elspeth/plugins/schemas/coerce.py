@@ -1,7 +1,7 @@
 """Rows into their declared or inferred types, a chunk at a time.
 
-Whole columns are turned at C speed; only where something in a chunk does not fit is it gone through
-row by row, to find the culprits.
+Whole columns are turned at C speed; only around what does not fit is a chunk gone through row by
+row, to find the culprits.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from typing import Any
 from elspeth.contracts.schema import FieldSpec, FieldType, PluginSchema, SchemaMode
 from elspeth.plugins.schemas.convert import COLUMNS, MISFIT, NATIVE, VALUES, shown
 from elspeth.plugins.schemas.infer import INFERRED, WHAT_FITS
+
+_FEW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,11 @@ class CellCoercer:
                 for column, cells in zip(self._columns, zip(*rows, strict=True), strict=True)
             ]
         except MISFIT:
-            return list(map(self.row, rows))
+            # Halve until the culprits are alone with a few others: most rows still go the fast way.
+            half = len(rows) // 2
+            if half < _FEW:
+                return list(map(self.row, rows))
+            return self.chunk(rows[:half]) + self.chunk(rows[half:])
         return [dict(zip(names, values)) for values in zip(*turned)]  # noqa: B905 - equal lengths; strict costs time
 
     def row(self, cells: Sequence[str]) -> dict[str, Any] | Unfit:

@@ -119,4 +119,7 @@ def line_starts(rows: Sequence[Sequence[str]], line: int) -> Iterator[int]:
     """The line at which each row starts, the first at ``line`` (a record spans as many as its cells hold)."""
     for row in rows:
         yield line
-        line += 1 + sum(cell.count("\n") + cell.count("\r") - cell.count("\r\n") for cell in row)
+        text = "|".join(row)
+        line += 1
+        if "\n" in text or "\r" in text:
+            line += text.count("\n") + text.count("\r") - text.count("\r\n")

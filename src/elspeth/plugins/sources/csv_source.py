@@ -217,13 +217,9 @@ class CsvSource(FileSource):
             filled = list(filter(None, rows)) if 0 in widths else rows
             if widths <= {0, width}:
                 items = coercer.chunk(filled)
-                if Unfit not in set(map(type, items)):
-                    return items  # type: ignore[return-value]
-                lines = [at for at, row in zip(line_starts(rows, block.line), rows, strict=True) if row]
-                return [
-                    quarantine_unfit(item, dict(zip(layout.fields, cells, strict=True)), line)
-                    for item, cells, line in zip(items, filled, lines, strict=True)
-                ]
+                if Unfit in set(map(type, items)):
+                    self._quarantine(items, filled, rows, block.line, tuple(layout.fields))
+                return items  # type: ignore[return-value]
         if block.too_long:
             return [too_long(block, self._max)]
         if rows is not None:
@@ -231,6 +227,17 @@ class CsvSource(FileSource):
         return [
             self._item(block, record, layout, coercer) for record in found if record.cells or record.error
         ]
+
+    @staticmethod
+    def _quarantine(
+        items: list[Any], cells: list[list[str]], rows: list[list[str]], line: int, names: tuple[str, ...]
+    ) -> None:
+        """Put `Quarantined` in the place of what does not fit (``rows`` has blank ones too)."""
+        lines = [at for at, row in zip(line_starts(rows, line), rows, strict=True) if row]
+        for index, item in enumerate(items):
+            if type(item) is Unfit:
+                raw = dict(zip(names, cells[index], strict=True))
+                items[index] = Quarantined(raw, item.reason, item.field, lines[index])
 
     def _item(self, block: Block, record: Record, layout: _Layout, coercer: CellCoercer) -> Row | Quarantined:
         """One record of a block in which something is wrong."""
