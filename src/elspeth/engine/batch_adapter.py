@@ -39,7 +39,7 @@ class RowWaiter:
         self._ready = threading.Condition()
 
     def token(self, token: TokenInfo) -> AttemptToken:
-        """The token to send in with the row: a late answer to an earlier attempt can't be taken for this one's."""
+        """The token to send in with the row: what is answered for it is for this attempt and no other."""
         return AttemptToken(token.row_id, token.token_id, token.row_data, token.branch_name, self.attempt)
 
     def wait(self, timeout: float = DEFAULT_TIMEOUT_S) -> TransformResult:

@@ -32,7 +32,7 @@ class TokenManager:
         return self.recorder.get_token(token_id)
 
     def fork_token(self, parent_token_id: str, destinations: Sequence[str]) -> list[Token]:
-        """One child per destination, in order: ``branch_name`` is its name, ``fork_group_id`` the same for all.
+        """One child per destination, in order: ``branch_name`` is its name, ``fork_group_id`` one for all.
 
         The parent ends as FORKED; its row goes on in every child. Raises RecordError for an
         unknown parent, one that has ended, and for destinations that are none or the same twice.
