@@ -66,7 +66,7 @@ def test_a_second_signal_aborts(cli: Callable[..., Any], monkeypatch: pytest.Mon
     assert said.code == 130
     assert said.err.endswith("aborted; what was committed before is on record\n")
     assert signal.getsignal(signal.SIGINT) is before
-    assert cli("runs", "--json").json["runs"][0]["status"] == "failed"
+    assert cli("runs", "--json").json["runs"][0]["status"] == "interrupted"
 
 
 def test_the_former_handlers_come_back() -> None:

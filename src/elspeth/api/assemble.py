@@ -162,27 +162,28 @@ class _Assembler:
 
     def _check_outside(self) -> None:
         """Look at the files and databases that the plugins name, without changing anything."""
-        taken: dict[str, str] = {}
+        taken = {str(self._loaded.path.resolve()): "and that is this pipeline file"}
         for name, source in self._sources.items():
             for what in source.check():
                 self._complain(("sources", name, "options", "path"), what)
             path = getattr(source, "path", None)
             if isinstance(path, Path):
-                taken[str(path.resolve())] = f"source {name!r}, which reads it"
+                taken[str(path.resolve())] = f"the input of source {name!r}, which reads it"
         database = self._url.partition("sqlite:///")[2]
         if database:
-            taken[str(Path(database).resolve())] = "the landscape"
+            taken[str(Path(database).resolve())] = "and so does the landscape"
         for name, sink in self._sinks.items():
             at = ("sinks", name, "options", "path")
             for what in sink.check():
                 self._complain(at, what)
             for target in sink.targets():
-                if target in taken:
-                    what = f"sink {name!r} would write to {target}, and so does {taken[target]}"
-                    what = what.replace("and so does source", "the input of source")
+                # Links may lead two names to one file.
+                file = target if "://" in target else str(Path(target).resolve())
+                if file in taken:
+                    what = f"sink {name!r} would write to {target}, {taken[file]}"
                     self._complain(at, what, "give each its own path")
                 else:
-                    taken[target] = f"sink {name!r}"
+                    taken[file] = f"and so does sink {name!r}"
 
     def _add_quarantine(self, graph: Graph) -> frozenset[str]:
         if QUARANTINE in self._sinks or all(node.node_id != QUARANTINE for node in graph.nodes):

@@ -56,22 +56,26 @@ def execute(assembly: Assembly, around: Surroundings) -> RunResult:
     run_id = new_run_id(around.clock.now, around.random)
     recorder = LandscapeRecorder(around.db, around.clock)
     run_no = recorder.begin_run(_start(assembly, run_id), _nodes(assembly), _edges(assembly, run_id))
-    run = _Run(assembly, around, recorder, run_id, run_no)
+    published: dict[str, Artifact] = {}
     try:
         with _quiet_collector():
-            return run.execute()
-    except RunInterruptedError:
-        recorder.finish_run(run_id, RunStatus.INTERRUPTED)
-        raise
+            return _Run(assembly, around, recorder, run_id, run_no).execute(published)
     except BaseException as error:
-        what = error.what if isinstance(error, ElspethError) else f"{type(error).__name__}: {error}"
-        _note_failure(recorder, run_id, what, error)
+        _note_failure(recorder, run_id, published, error)
         raise
 
 
-def _note_failure(recorder: LandscapeRecorder, run_id: str, what: str, error: BaseException) -> None:
+def _note_failure(
+    recorder: LandscapeRecorder, run_id: str, published: Mapping[str, Artifact], error: BaseException
+) -> None:
+    """Put on record how a run ended that did not come to its end, and what had been published by then."""
+    status, what = RunStatus.FAILED, f"{type(error).__name__}: {error}"
+    if isinstance(error, RunInterruptedError | KeyboardInterrupt):
+        status, what = RunStatus.INTERRUPTED, ""
+    elif isinstance(error, ElspethError):
+        what = error.what
     try:
-        recorder.finish_run(run_id, RunStatus.FAILED, error=what)
+        recorder.finish_run(run_id, status, list(published.items()), error=what or None)
     except Exception as second:  # noqa: BLE001  # the first error is the one to report
         error.add_note(f"the failure could not be put on record either: {second}")
 
@@ -93,16 +97,20 @@ class _Run:
         self._expected: int | None = None
         self._inferred: set[str] = set()
 
-    def execute(self) -> RunResult:
+    def execute(self, published: dict[str, Artifact]) -> RunResult:
+        """``published`` is filled as the sinks publish, so that it is right also if one of them fails."""
         with ExitStack() as opened:
             self._open(opened)
             self._read_all()
-            artifacts = {name: sink.plugin.publish() for name, sink in self._machine.sinks.items()}
-        counts = LandscapeReader(self._around.db).counts(self._run_id)
-        self._prove_complete(counts)
+            counts = LandscapeReader(self._around.db).counts(self._run_id)
+            self._prove_complete(counts)
+            for name, sink in self._machine.sinks.items():
+                artifact = sink.plugin.publish()
+                if artifact.rows or name not in self._assembly.envelopes:
+                    published[name] = artifact  # the automatic sink leaves nothing behind if nothing failed
         status = _status(counts)
-        self._recorder.finish_run(self._run_id, status, list(artifacts.items()))
-        return self._result(status, counts, artifacts)
+        self._recorder.finish_run(self._run_id, status, list(published.items()))
+        return self._result(status, counts, published)
 
     def _open(self, opened: ExitStack) -> None:
         plugins: Mapping[str, Plugin] = {
@@ -156,7 +164,7 @@ class _Run:
                 self._recorder.record_schema(self._run_id, node_id, {"mode": schema.mode, "fields": fields})
 
     def _result(self, status: RunStatus, counts: RunCounts, artifacts: Mapping[str, Artifact]) -> RunResult:
-        sinks = {
+        sinks = dict.fromkeys(self._machine.sinks, SinkResult(0)) | {
             name: SinkResult(artifact.rows, artifact.path_or_uri, artifact.content_hash, artifact.size_bytes)
             for name, artifact in artifacts.items()
         }

@@ -12,7 +12,8 @@ from elspeth.contracts.enums import RunStatus, TerminalState
 class SinkResult:
     """What one sink holds at the end of a run: SHA-256 in hex and size of the whole output.
 
-    ``path``, ``sha256`` and ``bytes`` are None for a run that did not publish.
+    ``path``, ``sha256`` and ``bytes`` are None where there is no such thing: for a run that did not
+    publish, and for the automatic quarantine if nothing came to it.
     """
 
     rows: int
