@@ -248,7 +248,8 @@ def test_a_database_that_refuses_is_an_error_of_the_landscape() -> None:
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
-    st.decimals(allow_nan=False, allow_infinity=False), st.lists(st.integers(-3, 3), max_size=2), st.binary(max_size=3),
+    st.decimals(allow_nan=False, allow_infinity=False), st.lists(st.integers(-3, 3), max_size=2),
+    st.binary(max_size=3),
 )  # fmt: skip
 ROWS = st.dictionaries(st.sampled_from(["a", "b", "c", "$elspeth", "ä"]), VALUES, max_size=4)
 
