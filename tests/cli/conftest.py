@@ -32,7 +32,7 @@ class Said:
 
 
 @pytest.fixture(autouse=True)
-def plain_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def plain_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, no settings from outside, 80 columns, no colour."""
     for name in [name for name in os.environ if name.startswith("ELSPETH_")]:
         monkeypatch.delenv(name)
@@ -42,7 +42,7 @@ def plain_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
-    yield here
+    return here
 
 
 @pytest.fixture

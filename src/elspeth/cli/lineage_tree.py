@@ -16,6 +16,7 @@ from elspeth.core.landscape.lineage import Changes, NodeStateRecord, RowLineage,
 from elspeth.core.landscape.records import CallRecord, ErrorRecord, RunRecord
 
 _GAP = "  "
+_ASKED = "  <- asked for"
 _CHANGED_WIDTH = 30
 _SPLITS: Mapping[str, str] = {"fork": "branch", "expand": "part"}
 
@@ -37,9 +38,10 @@ class _Teller:
         self._story = story
 
     def row(self, row: RowLineage) -> Tree:
-        head = Text.assemble(
-            ("row ", "dim"), (str(row.row_index), "bold"), _GAP, f"read {moment(row.created_at)}"
-        )
+        head = Text.assemble(("row ", "dim"), (str(row.row_index), "bold"), f"{_GAP}{printable(row.row_id)}")
+        head.append(f"{_GAP}read {moment(row.created_at)}", style="dim")
+        if any(token.token_id == self._story.token_id for token in row.roots):
+            head.append(_ASKED, style="bold")
         tree = Tree(head, guide_style="dim")
         for token in row.roots:
             states = list(token.states)
@@ -77,7 +79,7 @@ class _Teller:
 
     def _token_id(self, token_id: str) -> Text:
         if token_id == self._story.token_id:
-            return Text(f"{printable(token_id)}{_GAP}<- asked for", style="bold")
+            return Text(f"{printable(token_id)}{_ASKED}", style="bold")
         return Text(printable(token_id), style="dim")
 
     def _state(self, token: TokenLineage, state: NodeStateRecord) -> RenderableType:
@@ -91,7 +93,8 @@ class _Teller:
         parts: list[RenderableType] = [head]
         if state.changes:
             parts += _changes(state.changes)
-        parts += [_error(error) for error in token.errors if error.state_id == state.state_id]
+        here = (state.state_id, state.node_id)
+        parts += [_error(error) for error in token.errors if (error.state_id, error.node_id) == here]
         parts += [_call(call) for call in token.calls if call.state_id == state.state_id]
         for decision in token.decisions:
             if decision.state_id == state.state_id:
@@ -100,11 +103,12 @@ class _Teller:
 
     def _node(self, node_id: str) -> Text:
         node = self._story.nodes.get(node_id)
-        label = Text(printable(node_id), style="bold")
+        # Styles of parts, not of the whole: what is appended must not inherit them.
+        label = Text().append(printable(node_id), style="bold")
         if node is None:
             return label
         plugin = "" if node.plugin_name == node.node_type else f"{printable(node.plugin_name)} "
-        return label.append(f"{_GAP}{plugin}{node.node_type}", style="not bold dim")
+        return label.append(f"{_GAP}{plugin}{node.node_type}", style="dim")
 
     def _end(self, token: TokenLineage) -> Text:
         if token.outcome is None:
@@ -128,9 +132,8 @@ class _Teller:
 def _fields(data: Mapping[str, Any], sign: str = "") -> Flow:
     items = []
     for name, item in data.items():
-        items.append(
-            Text(f"{sign}{printable(name)}:", style="cyan").append(f" {value(item)}", style="not cyan")
-        )
+        label = Text().append(f"{sign}{printable(name)}:", style="cyan")
+        items.append(label.append(f" {value(item)}"))
     return Flow(items)
 
 

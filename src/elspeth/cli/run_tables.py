@@ -36,16 +36,10 @@ def run_summary(result: RunResult) -> RenderableType:
 
 
 def runs_table(runs: Iterable[RunRecord]) -> Table:
-    """The runs, one per line."""
-    grid = table("run", "started", "took>", "status", "pipeline")
+    """The runs, one per line; their ids begin with the time at which they started (UTC)."""
+    grid = table("run!", "took>", "status!", "pipeline")
     for run in runs:
-        grid.add_row(
-            Text(run.run_id, no_wrap=True),
-            Text(f"{run.started_at:%Y-%m-%d %H:%M}", no_wrap=True),
-            duration(run.duration_s),
-            status(run.status),
-            printable(place(run.pipeline)),
-        )
+        grid.add_row(run.run_id, duration(run.duration_s), status(run.status), printable(place(run.pipeline)))
     return grid
 
 

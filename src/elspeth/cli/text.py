@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-_SHORT = 60
+_SHORT = 48
 _SIZES = ("kB", "MB", "GB", "TB")
 
 
