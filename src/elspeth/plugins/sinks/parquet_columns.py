@@ -78,10 +78,6 @@ def _beyond_int64(values: Iterable[Any]) -> bool:
     return any(not -(2**63) <= value < 2**63 for value in values if type(value) is int)
 
 
-def _exceeds_64_bits(values: Iterable[Any]) -> bool:
-    return any(not -(2**63) <= value < 2**63 for value in values if type(value) is int)
-
-
 def _scale(values: Iterable[Any]) -> int:
     scales = [
         -int(value.as_tuple().exponent)
