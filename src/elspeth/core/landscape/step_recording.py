@@ -161,6 +161,7 @@ class StateRecording:
             token = tokens.need_token(connection, token_id)
             came = {} if edge_id is None else {"last_edge_id": edge_id}
             if edge_id is None:
+                states.leave_behind(connection, token, sink_node_id)
                 divert(connection, token, sink_node_id)
                 token = tokens.need_token(connection, token_id)
             tokens.end(connection, token, "sink", now, sink_node_id=sink_node_id, **came)

@@ -99,7 +99,7 @@ def begin(connection: Connection, token: TokenAt, start: StateStart, now: int) -
         in_slot = token.hash_count
     times, start_slot = with_time(token, now)
     change_trace(connection, token, times=times, **trace)
-    _leave_behind(connection, token, start.node_id)
+    leave_behind(connection, token, start.node_id)
     connection.execute(
         insert(path_steps_table).values(
             run_no=token.run_no, path_no=token.path_no, ordinal=len(steps), step_index=step_index,
@@ -222,7 +222,7 @@ def _last_slot(steps: Sequence[RowMapping]) -> int:
     return 0
 
 
-def _leave_behind(connection: Connection, token: TokenAt, node_id: str) -> None:
+def leave_behind(connection: Connection, token: TokenAt, node_id: str) -> None:
     """Forget the edge that the token left by, if it did not lead to this node: it went another way."""
     if token.last_edge_id is None:
         return
