@@ -170,7 +170,8 @@ class Recording:
 
     def commit(self) -> None:
         GroupWriter(self.db, self.book).commit(
-            Group(self.traces, self.errors), Checkpoint(1, len(self.traces), {}, {}, START)
+            Group(self.traces, others={"trace_errors": self.errors}),
+            Checkpoint(1, len(self.traces), {}, {}, {}, "reading", START),
         )
 
 

@@ -1,7 +1,7 @@
 """From a pipeline file to something that can run: plugins made, graph built, every problem found."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from elspeth.contracts.errors import ConfigurationError, ElspethError, ExpressionError, Location, Problem
 from elspeth.contracts.schema import PluginSchema
 from elspeth.core.canonical import digest
-from elspeth.core.config import Draft, LoadedPipeline, draft_pipeline
+from elspeth.core.config import AggregationSettings, Draft, LoadedPipeline, TransformSettings, draft_pipeline
 from elspeth.core.config.document import KeyPath
 from elspeth.core.dag import Graph, build_graph, check_without_wires
 from elspeth.core.expressions import Expression, compile_expression
@@ -63,15 +63,16 @@ class _Assembler:
         self._problems = list(draft.problems)
         self._sources: dict[str, Any] = {}
         self._transforms: dict[str, Any] = {}
+        self._aggregations: dict[str, Any] = {}
         self._sinks: dict[str, Any] = {}
         self._conditions: dict[str, Expression] = {}
 
     def assemble(self) -> Assembled:
         settings = self._loaded.settings
         self._make(self._sources, self._catalog.source, settings.sources, "sources")
-        named = {item.name: item for item in settings.transforms}
-        keys = {item.name: index for index, item in enumerate(settings.transforms)}
-        self._make(self._transforms, self._catalog.transform, named, "transforms", keys)
+        self._make(self._transforms, self._catalog.transform, _named(settings.transforms), "transforms")
+        self._make(self._aggregations, self._catalog.transform, _named(settings.aggregations), "aggregations")
+        self._check_kinds()
         self._make(self._sinks, self._catalog.sink, settings.sinks, "sinks")
         self._compile_conditions()
         self._refuse_what_comes_later()
@@ -80,16 +81,20 @@ class _Assembler:
         if self._problems or graph is None:
             raise ConfigurationError(_in_order(self._problems))
         envelopes = self._add_quarantine(graph)
-        for node_id, transform in self._transforms.items():
-            transform.node_id = node_id
-            transform.on_error = named[node_id].on_error or QUARANTINE
+        steps: list[TransformSettings | AggregationSettings] = [*settings.transforms, *settings.aggregations]
+        for item in steps:
+            plugin = self._transforms.get(item.name) or self._aggregations[item.name]
+            plugin.node_id = item.name
+            plugin.on_error = item.on_error or QUARANTINE
         record = self._redactor.tree(self._loaded.resolved(), self._loaded.from_environment)
         assembly = Assembly(
             graph=graph,
             sources=self._sources,
             transforms=self._transforms,
+            aggregations=self._aggregations,
             sinks=self._sinks,
             conditions=self._conditions,
+            pipeline_settings=settings,
             settings=record,
             node_configs=_node_configs(record),
             config_hash=digest(record).hex(),
@@ -104,10 +109,10 @@ class _Assembler:
         find: Callable[[str], type[Any]],
         wanted: Mapping[str, Any],
         section: str,
-        keys: Mapping[str, int] | None = None,
     ) -> None:
-        for name, settings in wanted.items():
-            at: KeyPath = (section, name if keys is None else keys[name])
+        listed = section in ("transforms", "aggregations")
+        for index, (name, settings) in enumerate(wanted.items()):
+            at: KeyPath = (section, index if listed else name)
             if self._loaded.is_doubtful((*at, "plugin")):
                 continue
             try:
@@ -126,10 +131,31 @@ class _Assembler:
         for gate in self._loaded.settings.gates:
             with suppress(ExpressionError):  # which is for the graph to tell: it knows where in the text
                 self._conditions[gate.name] = compile_expression(gate.condition)
+        for item in self._loaded.settings.aggregations:
+            if item.trigger.condition is not None:
+                with suppress(ExpressionError):
+                    self._conditions[item.name] = compile_expression(item.trigger.condition)
+
+    def _check_kinds(self) -> None:
+        """A transform takes single rows, an aggregation batches."""
+        kinds = (
+            ("transforms", self._transforms, "process", "handles batches", "write it under `aggregations`"),
+            (
+                "aggregations",
+                self._aggregations,
+                "process_batch",
+                "handles rows",
+                "write it under `transforms`",
+            ),
+        )
+        for section, made, method, what, fix in kinds:
+            for index, item in enumerate(getattr(self._loaded.settings, section)):
+                if item.name in made and not callable(getattr(made[item.name], method, None)):
+                    self._complain((section, index, "plugin"), f"{item.plugin!r} {what}", fix)
 
     def _refuse_what_comes_later(self) -> None:
         settings = self._loaded.settings
-        for section in ("aggregations", "coalesce", "experiments", "depends_on"):
+        for section in ("experiments", "depends_on"):
             if getattr(settings, section):
                 self._complain((section,), f"{section} can't be run yet", "take it out of the file")
 
@@ -152,8 +178,8 @@ class _Assembler:
         return PluginSchema() if source is None else source.output_schema
 
     def transform(self, name: str) -> Any:
-        """The plugin of a transform, None where it could not be made."""
-        return self._transforms.get(name)
+        """The plugin of a transform or aggregation, None where it could not be made."""
+        return self._transforms.get(name) or self._aggregations.get(name)
 
     def sink_schema(self, name: str) -> PluginSchema:
         """What a sink needs."""
@@ -199,6 +225,10 @@ class _Assembler:
     def _complain(self, at: KeyPath, what: str, fix: str = "") -> None:
         if not self._loaded.is_doubtful(at):
             self._problems.append(self._loaded.problem(at, what, fix))
+
+
+def _named(items: Sequence[Any]) -> dict[str, Any]:
+    return {item.name: item for item in items}
 
 
 def _node_configs(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

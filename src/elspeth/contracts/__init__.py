@@ -29,6 +29,7 @@ from elspeth.contracts.tokens import Token, TokenInfo
 
 __all__ = [
     "Artifact",
+    "BatchTransform",
     "CallStatus",
     "CallType",
     "Determinism",

@@ -155,6 +155,25 @@ class Transform(Plugin, Protocol):
 
 
 @runtime_checkable
+class BatchTransform(Plugin, Protocol):
+    """One step for many rows at once, in an aggregation."""
+
+    input_schema: PluginSchema
+    needs_values: ClassVar[bool]
+
+    def output_schema(self, incoming: PluginSchema) -> PluginSchema:
+        """What comes out if ``incoming`` goes in (called at validation)."""
+
+    def process_batch(self, rows: Sequence[Row], ctx: PluginContext) -> TransformResult:
+        """Handle the rows of a batch (at least one; ``ctx.tokens`` are their tokens, in order).
+
+        `TransformResult.success(row)` or ``expand(rows)``: what replaces the batch; with
+        ``output_mode: passthrough`` there must be one row for each, in order. `TransformResult.error`:
+        the whole batch failed. The rows must not be changed in place.
+        """
+
+
+@runtime_checkable
 class Sink(Plugin, Protocol):
     """Where rows end."""
 

@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elspeth.contracts.enums import EdgeMode, NodeType
-from elspeth.contracts.plugins import PluginContext, Row, Sink, Source, Transform
+from elspeth.contracts.plugins import BatchTransform, PluginContext, Row, Sink, Source, Transform
+from elspeth.core.config import CoalesceSettings, PipelineSettings
 from elspeth.core.dag import Edge, Graph
 from elspeth.core.expressions import Expression
+from elspeth.engine.executors.aggregation import AggregationStep
+from elspeth.engine.executors.coalesce import CoalesceStep, Door
 from elspeth.engine.executors.gate import Exit, GateStep, Route
 from elspeth.engine.executors.sink import SinkStep
 from elspeth.engine.executors.source import SourceStep
 from elspeth.engine.executors.transform import TransformStep
+from elspeth.engine.joins import Joiner, plans_for
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import Discard, ErrorExit, Step, Workshop
 
@@ -23,15 +27,18 @@ DISCARD = "discard"
 class Assembly:
     """A pipeline whose plugins are made and whose graph is valid.
 
-    ``settings`` and ``node_configs`` are what goes on record: JSON-able, secrets already replaced.
+    ``conditions`` are those of gates and of aggregations' triggers, by node. ``settings`` and
+    ``node_configs`` are what goes on record: JSON-able, secrets already replaced.
     ``envelopes`` names the sinks that get the error and the whole row instead of the row alone.
     """
 
     graph: Graph
     sources: Mapping[str, Source]
     transforms: Mapping[str, Transform]
+    aggregations: Mapping[str, BatchTransform]
     sinks: Mapping[str, Sink]
     conditions: Mapping[str, Expression]
+    pipeline_settings: PipelineSettings
     settings: Mapping[str, Any]
     node_configs: Mapping[str, Mapping[str, Any]]
     config_hash: str
@@ -39,13 +46,22 @@ class Assembly:
     envelopes: frozenset[str] = field(default_factory=frozenset)
 
 
+Holding = AggregationStep | CoalesceStep
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """An assembly as linked steps."""
+    """An assembly as linked steps.
+
+    ``holding`` are the steps that keep tokens back, in order of flow; ``timed``: some of them may
+    have to act when no row comes.
+    """
 
     sources: Mapping[str, SourceStep]
     sinks: Mapping[str, SinkStep]
     contexts: Mapping[str, PluginContext]
+    holding: tuple[Holding, ...]
+    timed: bool
 
 
 def edge_ids(graph: Graph, run_id: str) -> dict[Edge, str]:
@@ -67,6 +83,9 @@ class _Linker:
         self._discard = Discard(workshop)
         self._sinks: dict[str, SinkStep] = {}
         self._steps: dict[str, Step] = {}
+        self._coalesces: dict[str, CoalesceStep] = {}
+        self._routes: list[tuple[Route, list[Edge]]] = []
+        self._holding: list[Holding] = []
         self._contexts = {
             node.node_id: PluginContext(landscape=landscape, run_id=workshop.run_id, node_id=node.node_id)
             for node in self._graph.nodes
@@ -81,16 +100,85 @@ class _Linker:
         for node_id, sink in self._sinks.items():
             sink.on_failure = self._error_exit(node_id)
         sources = {node_id: self._source(node_id) for node_id in self._assembly.sources}
-        return Machine(sources, self._sinks, self._contexts)
+        self._plan_joins()
+        order = {node.node_id: node.sequence for node in self._graph.nodes}
+        holding = tuple(sorted(self._holding, key=lambda step: order[step.node_id]))
+        settings = self._assembly.pipeline_settings
+        timed = any(item.timeout_seconds is not None for item in settings.coalesce) or any(
+            item.trigger.timeout_seconds is not None or item.trigger.condition is not None
+            for item in settings.aggregations
+        )
+        return Machine(sources, self._sinks, self._contexts, holding, timed)
 
     def _source(self, node_id: str) -> SourceStep:
         (edge,) = self._moves(node_id)
-        failed = self._error_exit(node_id)
-        assert failed is not None
+        failed = self._error_exit_of(node_id)
         return SourceStep(self._workshop, node_id, self._edge_ids[edge], self._behind(edge), failed)
 
     def _behind(self, edge: Edge) -> Step:
+        if edge.to_node != DISCARD and self._graph.node(edge.to_node).node_type is NodeType.COALESCE:
+            return Door(self._coalesce(edge.to_node), self._branch(edge))
         return self._step(edge.to_node)
+
+    def _branch(self, edge: Edge) -> str:
+        """The name of the branch whose connection leads into a coalesce by this edge."""
+        branches = self._coalesce_settings(edge.to_node).branches
+        if isinstance(branches, dict):
+            return next(branch for branch, connection in branches.items() if connection == edge.branch)
+        return edge.branch
+
+    def _coalesce_settings(self, node_id: str) -> CoalesceSettings:
+        return next(item for item in self._assembly.pipeline_settings.coalesce if item.name == node_id)
+
+    def _coalesce(self, node_id: str) -> CoalesceStep:
+        step = self._coalesces.get(node_id)
+        if step is None:
+            (edge,) = self._moves(node_id)
+            step = CoalesceStep(self._workshop, self._coalesce_settings(node_id), self._edge_ids[edge])
+            self._coalesces[node_id] = step
+            self._holding.append(step)
+            step.following = self._behind(edge)
+            step.failed = self._error_exit_of(node_id)
+        return step
+
+    def _aggregation(self, node_id: str) -> AggregationStep:
+        (edge,) = self._moves(node_id)
+        settings = next(
+            item for item in self._assembly.pipeline_settings.aggregations if item.name == node_id
+        )
+        step = AggregationStep(
+            self._workshop,
+            settings,
+            self._assembly.aggregations[node_id],
+            self._contexts[node_id],
+            self._edge_ids[edge],
+            self._assembly.conditions.get(node_id),
+        )
+        self._steps[node_id] = step
+        self._holding.append(step)
+        step.following = self._behind(edge)
+        step.failed = self._error_exit_of(node_id)
+        return step
+
+    def _plan_joins(self) -> None:
+        """Tell every fork at which coalesces its branches may meet again."""
+        for route, edges in self._routes:
+            route.joins = plans_for([self._doors_behind(edge) for edge in edges])
+
+    def _doors_behind(self, edge: Edge) -> dict[Joiner, frozenset[str]]:
+        """Coalesce → the doors at which tokens that leave by ``edge`` may arrive."""
+        found: dict[Joiner, set[str]] = {}
+        seen = set()
+        ways = [edge]
+        while ways:
+            way = ways.pop()
+            if way in seen or way.mode is EdgeMode.DIVERT or way.to_node == DISCARD:
+                continue
+            seen.add(way)
+            if self._graph.node(way.to_node).node_type is NodeType.COALESCE:
+                found.setdefault(self._coalesce(way.to_node), set()).add(self._branch(way))
+            ways += self._graph.out_edges(way.to_node)
+        return {joiner: frozenset(doors) for joiner, doors in found.items()}
 
     def _step(self, node_id: str) -> Step:
         if node_id == DISCARD:
@@ -104,6 +192,8 @@ class _Linker:
             (edge,) = self._moves(node_id)
             step = self._steps[node_id] = self._behind(edge)
             return step
+        if kind is NodeType.AGGREGATION:
+            return self._aggregation(node_id)
         return self._gate(node_id) if kind is NodeType.GATE else self._transform(node_id)
 
     def _transform(self, node_id: str) -> TransformStep:
@@ -112,9 +202,7 @@ class _Linker:
         step = TransformStep(self._workshop, node_id, plugin, self._contexts[node_id], self._edge_ids[edge])
         self._steps[node_id] = step
         step.following = self._behind(edge)
-        failed = self._error_exit(node_id)
-        assert failed is not None
-        step.failed = failed
+        step.failed = self._error_exit_of(node_id)
         return step
 
     def _gate(self, node_id: str) -> GateStep:
@@ -128,12 +216,13 @@ class _Linker:
         going_on = edges.pop("continue", []) if "continue" not in self._labels(node_id) else []
         for label, group in edges.items():
             copies = group[0].mode is EdgeMode.COPY
-            exits = [self._exit(edge) for edge in (*group, *(going_on if copies and len(group) == 1 else ()))]
+            leaving = [*group, *(going_on if copies and len(group) == 1 else ())]
             reason = {"condition": condition.text, "result": label}
-            step.routes[label] = Route(node_id, exits, group[0].mode, reason)
-        failed = self._error_exit(node_id)
-        assert failed is not None
-        step.failed = failed
+            route = Route(node_id, [self._exit(edge) for edge in leaving], group[0].mode, reason)
+            step.routes[label] = route
+            if copies:
+                self._routes.append((route, leaving))
+        step.failed = self._error_exit_of(node_id)
         return step
 
     def _labels(self, node_id: str) -> frozenset[str]:
@@ -144,6 +233,11 @@ class _Linker:
 
     def _moves(self, node_id: str) -> list[Edge]:
         return [edge for edge in self._graph.out_edges(node_id) if edge.mode is not EdgeMode.DIVERT]
+
+    def _error_exit_of(self, node_id: str) -> ErrorExit:
+        failed = self._error_exit(node_id)
+        assert failed is not None, f"the graph gives {node_id} no way for errors"
+        return failed
 
     def _error_exit(self, node_id: str) -> ErrorExit | None:
         for edge in self._graph.out_edges(node_id):

@@ -1,10 +1,13 @@
 """A token on its way through the engine, and what the tokens of one group share."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elspeth.contracts.plugins import Row
 from elspeth.core.landscape.paths import Path
+
+if TYPE_CHECKING:
+    from elspeth.engine.joins import JoinContext
 
 
 class LiveToken:
@@ -14,12 +17,13 @@ class LiveToken:
     (JSON values with commas between) and ``times`` (nanoseconds of the engine's clock) fill the
     slots that ``path`` counts. ``last_child`` is the highest token number of the row so far, kept
     by the row's first token. ``nested``: the row may hold lists or dicts; ``plain``: all its
-    values are plain in the sense of `elspeth.core.canonical.plain`.
+    values are plain in the sense of `elspeth.core.canonical.plain`. ``join`` is set on branches that
+    a coalesce may join; ``stored``: an open trace of the token is in the database.
     """
 
     __slots__ = (
-        "_root", "branch_name", "deltas", "error", "hashes", "last_child", "nested", "parent_no", "path",
-        "payload", "plain", "row", "row_no", "run_id", "t0", "times", "token_no",
+        "_root", "branch_name", "deltas", "error", "hashes", "join", "last_child", "nested", "parent_no",
+        "path", "payload", "plain", "row", "row_no", "run_id", "stored", "t0", "times", "token_no",
     )  # fmt: skip
 
     def __init__(self, run_id: str, row_no: int, row: Row, t0: int) -> None:
@@ -34,6 +38,8 @@ class LiveToken:
         self.hashes = b""
         self.times: list[int] = []
         self.deltas = b""
+        self.join: JoinContext | None = None
+        self.stored = False
         self.nested = False
         self.plain = False
         self.error: dict[str, Any] | None = None
@@ -62,14 +68,18 @@ class LiveToken:
 
 @dataclass(slots=True)
 class Pending:
-    """What the next commit will hold: tokens that have ended, in the order in which they did, and errors."""
+    """What the next commit will hold: tokens that have ended, in order, and records for other tables."""
 
     tokens: list[LiveToken] = field(default_factory=list)
-    errors: list[tuple[Any, ...]] = field(default_factory=list)
+    others: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
 
-    def take(self) -> tuple[list[LiveToken], list[tuple[Any, ...]]]:
+    def put(self, table: str, row: tuple[Any, ...]) -> None:
+        """A record for a table of the landscape, in the order of its columns."""
+        self.others.setdefault(table, []).append(row)
+
+    def take(self) -> tuple[list[LiveToken], dict[str, list[tuple[Any, ...]]]]:
         """Hand over what there is and begin anew, with the same lists: the steps keep hold of them."""
-        taken = list(self.tokens), list(self.errors)
+        taken = list(self.tokens), dict(self.others)
         self.tokens.clear()
-        self.errors.clear()
+        self.others.clear()
         return taken

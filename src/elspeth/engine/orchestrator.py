@@ -21,7 +21,7 @@ from elspeth.core.landscape.recorder import EdgeStart, LandscapeRecorder, NodeSt
 from elspeth.core.landscape.records import RunCounts
 from elspeth.core.landscape.writer import GroupWriter
 from elspeth.engine.assembly import Assembly, Machine, edge_ids, link
-from elspeth.engine.processor import Processor
+from elspeth.engine.processor import Processor, Standing
 from elspeth.engine.result import Progress, RowCounts, RunResult, SinkResult
 from elspeth.engine.steps import Workshop
 
@@ -33,11 +33,16 @@ def never() -> bool:
     return False
 
 
+def unobserved(_point: str) -> None:
+    """Nobody wants to know how far the run has come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the engine takes from outside: database, time, chance, somebody's wish to stop or to watch.
 
-    ``stop`` is asked after every row and must be cheap; ``watch`` is called after every commit.
+    ``stop`` is asked every millisecond and must be cheap; ``watch`` is called after every commit;
+    ``probe`` hears the names of the points at which a crash would be interesting.
     """
 
     db: LandscapeDB
@@ -45,6 +50,7 @@ class Surroundings:
     random: Random
     stop: Callable[[], bool] = never
     watch: Watcher | None = None
+    probe: Callable[[str], None] = unobserved
 
 
 def execute(assembly: Assembly, around: Surroundings) -> RunResult:
@@ -91,7 +97,15 @@ class _Run:
         book = PathBook(run_no)
         self._workshop = Workshop(run_id, book, around.clock)
         self._machine: Machine = link(assembly, self._workshop, recorder)
-        self._processor = Processor(self._workshop, self._machine, GroupWriter(around.db, book), self._report)
+        self._processor = Processor(
+            self._workshop,
+            self._machine,
+            GroupWriter(around.db, book),
+            Standing(),
+            self._report,
+            around.probe,
+        )
+        self._earlier: Mapping[int, int] = {}
         self._began = around.clock.ns()
         self._started_at = around.clock.now()
         self._expected: int | None = None
@@ -102,19 +116,32 @@ class _Run:
         with ExitStack() as opened:
             self._open(opened)
             self._read_all()
-            counts = LandscapeReader(self._around.db).counts(self._run_id)
+            self._processor.finish()
+            counts = LandscapeReader(self._around.db).counts_of(self._run_id, self._tokens_by_path())
             self._prove_complete(counts)
+            self._around.probe("publish.begin")
             for name, sink in self._machine.sinks.items():
                 artifact = sink.plugin.publish()
                 if artifact.rows or name not in self._assembly.envelopes:
                     published[name] = artifact  # the automatic sink leaves nothing behind if nothing failed
+            self._around.probe("publish.end")
         status = _status(counts)
         self._recorder.finish_run(self._run_id, status, list(published.items()))
+        self._around.probe("run.end")
         return self._result(status, counts, published)
 
+    def _tokens_by_path(self) -> dict[int, int]:
+        """Path number → tokens that ended on it, in this process and before."""
+        found = dict(self._earlier)
+        for path in self._workshop.book:
+            number = self._workshop.book.number(path)
+            found[number] = found.get(number, 0) + path.count
+        return found
+
     def _open(self, opened: ExitStack) -> None:
+        assembly = self._assembly
         plugins: Mapping[str, Plugin] = {
-            **self._assembly.sinks, **self._assembly.transforms, **self._assembly.sources
+            **assembly.sinks, **assembly.transforms, **assembly.aggregations, **assembly.sources
         }  # fmt: skip
         for node_id, plugin in plugins.items():
             opened.callback(plugin.close)
@@ -131,10 +158,11 @@ class _Run:
     def _prove_complete(self, counts: RunCounts) -> None:
         """Every token has one end, every row its token: a run for which that does not hold must not pass."""
         ended = sum(counts.outcomes.values())
-        if counts.open or counts.read != self._processor.rows_read or ended != self._processor.tokens_ended:
+        standing = self._processor.standing
+        if counts.open or counts.read != standing.rows_read or ended != standing.tokens_ended:
             raise LandscapeError(
-                f"the record of run {self._run_id} does not add up: {self._processor.rows_read} rows were"
-                f" read and {counts.read} are on record, {self._processor.tokens_ended} tokens ended and"
+                f"the record of run {self._run_id} does not add up: {standing.rows_read} rows were"
+                f" read and {counts.read} are on record, {standing.tokens_ended} tokens ended and"
                 f" {ended} have an end on record, {counts.open} have none",
                 fix="this is a bug in ELSPETH: please report it, and do not rely on this run",
             )
@@ -147,7 +175,7 @@ class _Run:
         self._around.watch(
             Progress(
                 self._run_id,
-                processor.rows_read,
+                processor.standing.rows_read,
                 self._expected,
                 (self._around.clock.ns() - self._began) / 1e9,
                 sinks,
@@ -207,7 +235,9 @@ def _start(assembly: Assembly, run_id: str) -> RunStart:
 
 
 def _nodes(assembly: Assembly) -> list[NodeStart]:
-    plugins: Mapping[str, Plugin] = {**assembly.sources, **assembly.transforms, **assembly.sinks}
+    plugins: Mapping[str, Plugin] = {
+        **assembly.sources, **assembly.transforms, **assembly.aggregations, **assembly.sinks
+    }  # fmt: skip
     found = []
     for node in assembly.graph.nodes:
         plugin = plugins.get(node.node_id)

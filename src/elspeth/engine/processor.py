@@ -1,6 +1,7 @@
 """The engine's inner loop: rows in, groups of finished tokens out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -10,11 +11,24 @@ from elspeth.core.landscape.writer import Checkpoint, Group, GroupWriter
 from elspeth.engine.assembly import Machine
 from elspeth.engine.executors.source import SourceStep
 from elspeth.engine.live import LiveToken
+from elspeth.engine.reading import TICK, read_ahead, read_directly
+from elspeth.engine.snapshot import node_states, waiting_row
 from elspeth.engine.steps import Step, Workshop
 
 GROUP_TOKENS = 8192
 GROUP_NS = 250_000_000
-LOOK_NS = 1_000_000  # how often somebody's wish to stop is asked for
+LOOK_NS = 1_000_000  # how often timers, and somebody's wish to stop, are looked at
+
+
+@dataclass(slots=True)
+class Standing:
+    """How far a run has come. A resumed run begins with what its last commit says."""
+
+    commits: int = 0
+    rows_read: int = 0
+    tokens_ended: int = 0
+    held: int = 0  # tokens that were written as waiting, ever: their order
+    phase: str = "reading"
 
 
 class Processor:
@@ -30,19 +44,20 @@ class Processor:
         workshop: Workshop,
         machine: Machine,
         writer: GroupWriter,
+        standing: Standing,
         on_commit: Callable[["Processor"], None],
+        probe: Callable[[str], None],
     ) -> None:
         self._workshop = workshop
         self._machine = machine
         self._writer = writer
         self._on_commit = on_commit
-        self._commits = 0
-        self._positions: dict[str, Mapping[str, Any]] = {}
+        self._probe = probe
+        self.standing = standing
+        self.positions: dict[str, Mapping[str, Any]] = {}
         self.headers: dict[str, str] = {}  # field → heading in the source, shared with the sinks
         for sink in machine.sinks.values():
             sink.plugin.original_headers = self.headers
-        self.rows_read = 0
-        self.tokens_ended = 0
 
     def read(self, step: SourceStep, source: Source, ctx: PluginContext, stop: Callable[[], bool]) -> bool:
         """Process the rows of one source until it is exhausted (True) or ``stop()`` says so (False).
@@ -52,11 +67,13 @@ class Processor:
         """
         workshop = self._workshop
         ended, stack, clock = workshop.pending.tokens, workshop.stack, workshop.clock.ns
-        admit, row_no = step.admit, self.rows_read
+        admit, row_no = step.admit, self.standing.rows_read
         deadline = clock() + GROUP_NS
         next_look = 0
         broken: Exception | None = None
-        fetch = iter(source.load(ctx)).__next__
+        going: Step | None
+        rows = read_ahead(source, ctx, workshop) if self._machine.timed else read_directly(source, ctx)
+        fetch = rows.fetch
         while True:
             try:
                 item = fetch()
@@ -66,47 +83,92 @@ class Processor:
                 broken = error
                 break
             now = clock()
-            going: Step | None
-            token, going = admit(item, row_no, now)
-            row_no += 1
-            while going is not None:
-                going = going.step(token)
+            if item is not TICK:
+                token, going = admit(item, row_no, now)
+                row_no += 1
+                while going is not None:
+                    going = going.step(token)
             while stack:
                 token, going = stack.pop()
                 while going is not None:
                     going = going.step(token)
-            if len(ended) >= GROUP_TOKENS or now >= deadline:
-                self.rows_read = row_no
-                self.commit(ctx.node_id, source)
+            if now < next_look and len(ended) < GROUP_TOKENS:
+                continue
+            next_look = now + LOOK_NS
+            self.standing.rows_read = row_no
+            self._fire_timers(now)
+            stopping = stop()
+            if stopping or now >= deadline or len(ended) >= GROUP_TOKENS:
+                self.commit(ctx.node_id, source, rows.position())
                 deadline = clock() + GROUP_NS
-            if now >= next_look:
-                next_look = now + LOOK_NS
-                if stop():
-                    self.rows_read = row_no
-                    self.commit(ctx.node_id, source)
-                    return False
-        self.rows_read = row_no
-        self.commit(ctx.node_id, source)
+            if stopping:
+                rows.close()
+                return False
+        self.standing.rows_read = row_no
+        self.commit(ctx.node_id, source, rows.position())
         if broken is not None:
             raise broken
         return True
 
-    def commit(self, source_id: str, source: Source) -> None:
+    def finish(self) -> None:
+        """No more rows will come: let go, in order of flow, of all that waits."""
+        for step in self._machine.holding:
+            while step.finish():
+                self._drain()
+        self.standing.phase = "publishing"
+        self._commit()
+
+    def _fire_timers(self, now: int) -> None:
+        if self._workshop.timers.fire(now):
+            self._drain()
+
+    def _drain(self) -> None:
+        stack = self._workshop.stack
+        going: Step | None
+        while stack:
+            token, going = stack.pop()
+            while going is not None:
+                going = going.step(token)
+
+    def commit(self, source_id: str, source: Source, position: Mapping[str, Any]) -> None:
         """Write, flush, and put on record all that has ended since the last commit."""
         self.headers.update(source.original_headers)
-        self._positions[source_id] = source.position()
+        self.positions[source_id] = position
+        self._commit()
+
+    def _commit(self) -> None:
+        standing, workshop = self.standing, self._workshop
+        self._probe("commit.begin")
         self._write_sinks()
-        tokens, errors = self._workshop.pending.take()
-        self._commits += 1
+        self._probe("sinks.flushed")
+        tokens, others = workshop.pending.take()
+        reopened = [(token.row_no, token.token_no) for token in tokens if token.stored]
+        released = [(token.row_no, token.token_no) for token in workshop.released]
+        workshop.released.clear()
+        opened = [token for token in workshop.waiting if not token.stored]
+        if opened:
+            others["waiting_tokens"] = [
+                waiting_row(workshop, token, standing.held + index) for index, token in enumerate(opened)
+            ]
+        for token in tokens:
+            token.path.count += 1
+        standing.commits += 1
         checkpoint = Checkpoint(
-            commit_no=self._commits,
-            rows_read=self.rows_read,
-            source_positions=dict(self._positions),
+            commit_no=standing.commits,
+            rows_read=standing.rows_read,
+            source_positions=dict(self.positions),
             sink_positions={name: sink.plugin.position() for name, sink in self._machine.sinks.items()},
-            committed_at=self._workshop.clock.now(),
+            node_states=node_states(workshop, self._machine),
+            phase=standing.phase,
+            committed_at=workshop.clock.now(),
         )
-        self._writer.commit(Group(self._traces(tokens), errors), checkpoint)
-        self.tokens_ended += len(tokens)
+        group = Group(self._traces(tokens) + self._traces(opened), reopened, released, others)
+        self._writer.commit(group, checkpoint)
+        self._probe("commit.end")
+        for token in opened:
+            token.stored = True
+        standing.held += len(opened)
+        standing.tokens_ended += len(tokens)
         self._on_commit(self)
 
     def _write_sinks(self) -> None:
@@ -117,6 +179,7 @@ class Processor:
             for sink in waiting:
                 sink.write()
                 written.add(sink.node_id)
+        self._probe("sinks.written")
         for sink in sinks:
             if sink.node_id in written:
                 sink.plugin.flush()
@@ -127,7 +190,6 @@ class Processor:
         rows = []
         for token in tokens:
             path, t0 = token.path, token.t0
-            path.count += 1
             deltas = token.deltas
             rows.append(
                 (

@@ -1,6 +1,7 @@
 """What the engine makes of a graph: one step object per node, linked to what comes next."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
@@ -8,10 +9,14 @@ import orjson
 from elspeth.contracts.enums import EdgeMode
 from elspeth.contracts.errors import CanonicalError
 from elspeth.core.canonical import canonical
-from elspeth.core.clock import Clock
+from elspeth.core.clock import Clock, instant
 from elspeth.core.landscape.paths import Event, PathBook
 from elspeth.core.landscape.paths import Step as PathStep
+from elspeth.engine.joins import JoinContext, leave
 from elspeth.engine.live import LiveToken, Pending
+from elspeth.engine.timers import Timers
+
+PLUGIN_BUG = "this is a bug in the plugin: an expected failure is returned as TransformResult.error(reason)"
 
 
 class Step(Protocol):
@@ -23,11 +28,16 @@ class Step(Protocol):
 class Workshop:
     """What all steps of one run share.
 
-    ``stack`` holds the tokens that a split made and that have still to go on, last first. ``end``
-    puts down a token that will go no further.
+    ``stack`` holds the tokens that a split or a join made and that have still to go on, last first.
+    ``end`` puts down a token that will go no further. ``waiting`` are the tokens that some node
+    holds back, in the order in which they came; ``released`` those of them that are in the
+    database as waiting and don't wait any more.
     """
 
-    __slots__ = ("book", "clock", "end", "pending", "run_id", "run_no", "stack")
+    __slots__ = (
+        "batches", "book", "clock", "end", "pending", "released", "run_id", "run_no", "stack",
+        "timers", "waiting",
+    )  # fmt: skip
 
     def __init__(self, run_id: str, book: PathBook, clock: Clock) -> None:
         self.run_id = run_id
@@ -36,7 +46,82 @@ class Workshop:
         self.clock = clock
         self.pending = Pending()
         self.end = self.pending.tokens.append
-        self.stack: list[tuple[LiveToken, Step]] = []
+        self.stack: list[tuple[LiveToken, Step | None]] = []
+        self.timers = Timers()
+        self.waiting: dict[LiveToken, Held] = {}
+        self.released: list[LiveToken] = []
+        self.batches = 0
+
+    def hold(self, token: LiveToken, held: "Held") -> None:
+        """A node holds ``token`` back for now."""
+        self.waiting[token] = held
+
+    def release(self, token: LiveToken) -> None:
+        """A node lets go of ``token``."""
+        del self.waiting[token]
+        if token.stored:
+            self.released.append(token)
+
+    def note_error(
+        self,
+        token: LiveToken,
+        node_id: str,
+        reason: Mapping[str, Any],
+        destination: str,
+        *,
+        attempt: int = 1,
+        kind: str = "transform",
+    ) -> None:
+        """Put on record why ``token`` failed at the last step of its path, when that ended."""
+        at = (token.times[-1] + self.clock.epoch_ns) // 1000
+        self.pending.put(
+            "trace_errors",
+            (self.run_no, token.row_no, token.token_no, token.path.step_index, attempt, node_id, kind,
+             reason_text(reason), destination, at),
+        )  # fmt: skip
+
+    def note_parents(self, child: LiveToken, parents: Sequence[LiveToken]) -> None:
+        """Put on record what ``child`` was joined from."""
+        for ordinal, parent in enumerate(parents):
+            self.pending.put(
+                "trace_joins",
+                (self.run_no, child.row_no, child.token_no, ordinal, parent.row_no, parent.token_no),
+            )
+
+    def note_batch(self, batch: "Batch", members: Sequence[LiveToken], outputs: Sequence[LiveToken]) -> None:
+        """Put on record that ``members`` were handled together, and what came out."""
+        number = self.batches
+        self.batches += 1
+        began = instant((batch.since + self.clock.epoch_ns) // 1000)
+        self.pending.put(
+            "batches",
+            (f"{self.run_id}-b{number}", self.run_id, self.run_no, number, batch.node_id, batch.trigger,
+             batch.status, began, self.clock.now()),
+        )  # fmt: skip
+        for role, tokens in (("in", members), ("out", outputs)):
+            for ordinal, token in enumerate(tokens):
+                self.pending.put(
+                    "batch_tokens", (self.run_no, number, role, ordinal, token.row_no, token.token_no)
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Where a token waits: the node, the door if that is a coalesce, and the joins that it is part of."""
+
+    node_id: str
+    branch: str | None
+    join: JoinContext | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is known of a batch besides its tokens. ``since`` is a time of the engine's clock."""
+
+    node_id: str
+    trigger: str
+    status: str
+    since: int
 
 
 class Discard:
@@ -46,6 +131,7 @@ class Discard:
         self._workshop = workshop
 
     def step(self, token: LiveToken) -> None:
+        leave(token.join)
         self._workshop.end(token)
 
 
@@ -65,18 +151,13 @@ class ErrorExit:
         self, token: LiveToken, reason: Mapping[str, Any], *, attempt: int = 1, kind: str = "transform"
     ) -> Step:
         """Record that ``token`` failed at this node now, and return the step at which it ends."""
-        workshop = self._workshop
-        now = workshop.clock.ns()
         path = token.path.children.get((self, attempt))
         if path is None:
             path = token.path.grow((self, attempt), self._path_step(attempt))
         token.path = path
-        token.times.append(now)
+        token.times.append(self._workshop.clock.ns())
         token.error = {"node": self._node_id, **reason}
-        workshop.pending.errors.append(
-            (workshop.run_no, token.row_no, token.token_no, path.step_index, attempt, self._node_id, kind,
-             reason_text(reason), self.destination, (now + workshop.clock.epoch_ns) // 1000)
-        )  # fmt: skip
+        self._workshop.note_error(token, self._node_id, reason, self.destination, attempt=attempt, kind=kind)
         return self._target
 
     def _path_step(self, attempt: int) -> PathStep:

@@ -266,6 +266,11 @@ class CoalesceSettings(Settings):
     on_success: Connection | None = Field(
         None, description="The connection or sink for the joined row; default: the node after this one."
     )
+    on_error: ErrorSink | None = Field(
+        None,
+        description="The sink for branches that can't be joined, or `discard`; default: the automatic"
+        " `quarantine` sink.",
+    )
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "CoalesceSettings":

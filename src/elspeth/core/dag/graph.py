@@ -34,9 +34,10 @@ class Node:
 class Edge:
     """A way for rows. ``label`` is ``on_success``, ``on_error`` …, or the route label at a gate.
 
-    ``branch`` is set where rows are copied: the destination as the file names it (a connection, a
-    sink or ``continue``), which is what the copy's token is called. ``to_node`` may be another
-    name: that of the node which reads the connection.
+    ``branch`` is set where rows are copied, and where they come to a coalesce: the destination as
+    the file names it (a connection, a sink or ``continue``), which is what a copy's token is called
+    and what tells the doors of a coalesce apart. ``to_node`` may be another name: that of the node
+    which reads the connection.
     """
 
     from_node: str

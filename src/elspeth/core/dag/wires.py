@@ -50,6 +50,7 @@ _ERROR_SETTING = {
     NodeType.TRANSFORM: "on_error",
     NodeType.AGGREGATION: "on_error",
     NodeType.GATE: "on_error",
+    NodeType.COALESCE: "on_error",
     NodeType.SINK: "on_write_failure",
 }
 

@@ -82,7 +82,8 @@ class _Wirer:
         else:
             target = self._reader_of(one)
         if target is not None:
-            branch = one.to if one.mode is EdgeMode.COPY else ""
+            joins = any(s.name == target and s.node_type is NodeType.COALESCE for s in self.roster.steps)
+            branch = one.to if one.mode is EdgeMode.COPY or joins else ""
             self.wiring.edges.append(Edge(one.member.name, target, one.label, one.mode, branch))
 
     def _reader_of(self, one: Wire) -> str | None:
@@ -264,7 +265,8 @@ class _Wirer:
 
 
 def _queue_edge(name: str, reader: Reader) -> Edge:
-    return Edge(name, reader.member.name, CONTINUE, EdgeMode.MOVE)
+    joins = reader.member.node_type is NodeType.COALESCE
+    return Edge(name, reader.member.name, CONTINUE, EdgeMode.MOVE, name if joins else "")
 
 
 def _choice(known: list[str]) -> str:

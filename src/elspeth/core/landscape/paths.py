@@ -43,7 +43,8 @@ class Origin:
 
     ``kind`` is None for a source row, else ``fork``, ``expand``, ``join`` or ``batch``. ``shape``
     is None where the row is stored as an object. ``step_index`` counts on from the parent's.
-    ``edge_id`` is the edge on which the token was sent off, None for a source row.
+    ``edge_id`` is the edge on which the token was sent off, None for a source row. ``merge`` says how
+    a joined row was made, as JSON: the branches, and of each field the branch that it came from.
     """
 
     source_node_id: str | None
@@ -52,6 +53,7 @@ class Origin:
     shape: tuple[str, ...] | None = None
     step_index: int = 0
     edge_id: str | None = None
+    merge: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +178,7 @@ def path_row(run_no: int, path: Path) -> tuple[Any, ...]:
     sink = step.sink if step else None
     return (
         run_no, path.path_no, origin.source_node_id, origin.branch_name, origin.kind, shape, path.ending,
-        sink, path.last_edge,
+        sink, path.last_edge, origin.merge,
     )  # fmt: skip
 
 

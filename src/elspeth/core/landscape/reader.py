@@ -74,6 +74,12 @@ class LandscapeReader:
             tokens = counts.path_counts(connection, run_no)
             return counts.summarise(tokens, self._paths.read(connection, run_no, tokens))
 
+    def counts_of(self, run: str, tokens: Mapping[int, int]) -> RunCounts:
+        """As `counts`, from tokens per path that were counted already: reads the paths only."""
+        with self._engine.connect() as connection:
+            run_no = runs.read_run(connection, run).run_no
+            return counts.summarise(tokens, self._paths.read(connection, run_no, tokens))
+
     def outcome_counts(self, run: str) -> Mapping[str, int]:
         """Terminal state → tokens; states that nobody reached are left out."""
         return self.counts(run).outcomes

@@ -2,7 +2,6 @@
 
 from elspeth.core.landscape.tables import (
     artifacts_table,
-    batch_members_table,
     batches_table,
     calls_table,
     checkpoints_table,
@@ -13,6 +12,7 @@ from elspeth.core.landscape.tables import (
     runs_table,
 )
 from elspeth.core.landscape.views import (
+    batch_members_table,
     node_states_table,
     routing_events_table,
     rows_table,

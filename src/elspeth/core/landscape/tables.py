@@ -95,6 +95,7 @@ paths_table = Table(
     Column("ending", Text),  # null (open), sink, discarded, forked, expanded, joined, batched
     Column("sink_node_id", Text),
     Column("last_edge_id", Text),
+    Column("merge", Text),  # JSON: how a joined row was made, with the branch that each field came from
     PrimaryKeyConstraint("run_no", "path_no"),
 )
 
@@ -172,6 +173,7 @@ joins_table = Table(
     Column("parent_row_no", BigInteger, nullable=False),
     Column("parent_token_no", Integer, nullable=False),
     PrimaryKeyConstraint("run_no", "row_no", "token_no", "ordinal"),
+    Index("ix_trace_joins_parent", "run_no", "parent_row_no", "parent_token_no"),
 )
 
 errors_table = Table(
@@ -219,20 +221,60 @@ batches_table = Table(
     metadata,
     Column("batch_id", Text, primary_key=True),
     Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False, index=True),
+    Column("run_no", Key, nullable=False),
+    Column("batch_no", Integer, nullable=False),
     Column("node_id", Text, nullable=False),
-    Column("trigger_type", Text, nullable=False),
+    Column("trigger_type", Text, nullable=False),  # count, timeout, condition or end_of_source
     Column("status", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("completed_at", UtcDateTime),
+    UniqueConstraint("run_no", "batch_no"),
 )
 
-batch_members_table = Table(
-    "batch_members",
+batch_tokens_table = Table(
+    "batch_tokens",
     metadata,
-    Column("batch_id", Text, ForeignKey("batches.batch_id"), nullable=False),
-    Column("token_id", Text, nullable=False, index=True),
+    Column("run_no", Key, nullable=False),
+    Column("batch_no", Integer, nullable=False),
+    Column("role", Text, nullable=False),  # in (a member) or out (a result)
     Column("ordinal", Integer, nullable=False),
-    PrimaryKeyConstraint("batch_id", "ordinal"),
+    Column("row_no", BigInteger, nullable=False),
+    Column("token_no", Integer, nullable=False),
+    PrimaryKeyConstraint("run_no", "batch_no", "role", "ordinal"),
+    Index("ix_batch_tokens_token", "run_no", "row_no", "token_no"),
+)
+
+waiting_tokens_table = Table(
+    "waiting_tokens",
+    metadata,
+    Column("run_no", Key, nullable=False),
+    Column("row_no", BigInteger, nullable=False),
+    Column("token_no", Integer, nullable=False),
+    Column("ordinal", BigInteger, nullable=False),  # the order in which they came, over the whole run
+    Column("node_id", Text, nullable=False),
+    Column("branch", Text),  # the door of a coalesce at which it waits
+    Column("joins", Text, nullable=False),  # JSON: the groups that it belongs to, innermost first
+    PrimaryKeyConstraint("run_no", "row_no", "token_no"),
+)
+
+leases_table = Table(
+    "run_leases",
+    metadata,
+    Column("run_no", Key, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("heartbeat_at", UtcDateTime, nullable=False),
+)
+
+run_events_table = Table(
+    "run_events",
+    metadata,
+    Column("run_no", Key, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("kind", Text, nullable=False),  # resumed, changes_accepted, purged, …
+    Column("detail", Text, nullable=False),  # JSON
+    Column("created_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("run_no", "ordinal"),
 )
 
 artifacts_table = Table(
@@ -271,5 +313,7 @@ checkpoints_table = Table(
     Column("rows_read", BigInteger, nullable=False),
     Column("source_positions", Text, nullable=False),  # JSON: source → position behind the last committed row
     Column("sink_positions", Text, nullable=False),  # JSON: sink → position after the last flush
+    Column("node_states", Text, nullable=False, server_default="{}"),  # JSON: what nodes have to remember
+    Column("phase", Text, nullable=False, server_default="reading"),  # reading, then publishing
     Column("committed_at", UtcDateTime, nullable=False),
 )

@@ -93,7 +93,17 @@ def view_statements(dialect: str) -> dict[str, str]:
             WHERE p.origin IN ('fork', 'expand')
             UNION ALL SELECT {TOKEN_ID}, {PARENT_ID}, j.ordinal
             {_TRACE} JOIN trace_joins j ON j.run_no = t.run_no AND j.row_no = t.row_no AND j.token_no = t.token_no
-            JOIN traces u ON u.run_no = t.run_no AND u.row_no = j.parent_row_no AND u.token_no = j.parent_token_no""",
+            JOIN traces u ON u.run_no = t.run_no AND u.row_no = j.parent_row_no AND u.token_no = j.parent_token_no
+            UNION ALL SELECT {TOKEN_ID}, {PARENT_ID}, m.ordinal
+            {_TRACE} {_PATH} JOIN batch_tokens o ON o.run_no = t.run_no AND o.row_no = t.row_no
+                AND o.token_no = t.token_no AND o.role = 'out'
+            JOIN batch_tokens m ON m.run_no = o.run_no AND m.batch_no = o.batch_no AND m.role = 'in'
+            JOIN traces u ON u.run_no = m.run_no AND u.row_no = m.row_no AND u.token_no = m.token_no
+            WHERE p.origin = 'batch'""",
+        "batch_members": """SELECT b.batch_id, r.run_id || '-' || m.row_no || '-' || m.token_no AS token_id, m.ordinal
+            FROM batch_tokens m JOIN runs r ON r.run_no = m.run_no
+            JOIN batches b ON b.run_no = m.run_no AND b.batch_no = m.batch_no
+            WHERE m.role = 'in'""",
         "token_outcomes": f"""SELECT {TOKEN_ID} AS token_id, r.run_id, {OUTCOME} AS outcome,
             p.sink_node_id AS sink_name, {last} AS recorded_at
             {_TRACE} {_PATH} LEFT JOIN edges e ON e.edge_id = p.last_edge_id
@@ -141,6 +151,13 @@ token_parents_table = Table(
     view_metadata,
     Column("token_id", Text, primary_key=True),
     Column("parent_token_id", Text),
+    Column("ordinal", Integer, primary_key=True),
+)
+batch_members_table = Table(
+    "batch_members",
+    view_metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("token_id", Text),
     Column("ordinal", Integer, primary_key=True),
 )
 token_outcomes_table = Table(

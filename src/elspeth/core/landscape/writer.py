@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Table, insert, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, update
 from sqlalchemy.exc import DBAPIError
 
 from elspeth.contracts.errors import LandscapeError
@@ -15,32 +15,44 @@ from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.paths import PathBook, event_rows, path_row, step_rows
 from elspeth.core.landscape.tables import (
     checkpoints_table,
-    errors_table,
+    metadata,
     path_events_table,
     path_steps_table,
     paths_table,
     traces_table,
+    waiting_tokens_table,
 )
 
 
 @dataclass(slots=True)
 class Checkpoint:
-    """Where a run stands: enough to go on from here. Positions are JSON-able."""
+    """Where a run stands: enough to go on from here. Positions and states are JSON-able.
+
+    ``phase`` is ``reading``, or ``publishing`` once every row has ended.
+    """
 
     commit_no: int
     rows_read: int
     source_positions: Mapping[str, Any]
     sink_positions: Mapping[str, Any]
+    node_states: Mapping[str, Any]
+    phase: str
     committed_at: datetime
 
 
 @dataclass(slots=True)
 class Group:
-    """What one commit holds. Rows are tuples in the order of their table's columns."""
+    """What one commit holds. Rows are tuples in the order of their table's columns.
+
+    ``reopened`` are the keys (row, token) of traces that an earlier commit wrote as open and that
+    come again in ``traces``; ``released`` those that wait no longer. ``others`` are rows for
+    other tables, by the table's name.
+    """
 
     traces: Sequence[tuple[Any, ...]]
-    errors: Sequence[tuple[Any, ...]] = ()
-    others: Mapping[Table, Sequence[tuple[Any, ...]]] = field(default_factory=dict)
+    reopened: Sequence[tuple[int, int]] = ()
+    released: Sequence[tuple[int, int]] = ()
+    others: Mapping[str, Sequence[tuple[Any, ...]]] = field(default_factory=dict)
 
 
 class GroupWriter:
@@ -59,6 +71,8 @@ class GroupWriter:
         run_no = self._book.run_no
         try:
             with self._db.engine.begin() as connection:
+                self._delete(connection, traces_table, group.reopened)
+                self._delete(connection, waiting_tokens_table, group.released)
                 insert_rows(connection, traces_table, group.traces)
                 insert_rows(connection, paths_table, [path_row(run_no, path) for path in paths])
                 insert_rows(
@@ -67,16 +81,28 @@ class GroupWriter:
                 insert_rows(
                     connection, path_events_table, [row for path in paths for row in event_rows(run_no, path)]
                 )
-                insert_rows(connection, errors_table, group.errors)
                 for table, rows in group.others.items():
-                    insert_rows(connection, table, rows)
+                    insert_rows(connection, metadata.tables[table], rows)
                 _put_checkpoint(connection, run_no, checkpoint)
         except (DBAPIError, self._db.engine.dialect.loaded_dbapi.Error) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise LandscapeError(
                 f"the landscape can't be written: {str(cause).strip()}",
-                fix="what was committed before is safe; see to the database (space, rights, connection) and resume",
+                fix="what was committed before is safe; see to the database (space, rights, connection),"
+                " then go on with `elspeth resume`",
             ) from error
+
+    def _delete(self, connection: Connection, table: Table, keys: Sequence[tuple[int, int]]) -> None:
+        if not keys:
+            return
+        where = (
+            (table.c.run_no == self._book.run_no)
+            & (table.c.row_no == bindparam("of_row"))
+            & (table.c.token_no == bindparam("of_token"))
+        )
+        connection.execute(
+            delete(table).where(where), [{"of_row": row, "of_token": token} for row, token in keys]
+        )
 
 
 def _put_checkpoint(connection: Connection, run_no: int, checkpoint: Checkpoint) -> None:
@@ -85,6 +111,8 @@ def _put_checkpoint(connection: Connection, run_no: int, checkpoint: Checkpoint)
         "rows_read": checkpoint.rows_read,
         "source_positions": orjson.dumps(checkpoint.source_positions).decode(),
         "sink_positions": orjson.dumps(checkpoint.sink_positions).decode(),
+        "node_states": orjson.dumps(checkpoint.node_states).decode(),
+        "phase": checkpoint.phase,
         "committed_at": checkpoint.committed_at,
     }
     statement = update(checkpoints_table).where(checkpoints_table.c.run_no == run_no).values(values)

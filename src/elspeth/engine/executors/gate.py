@@ -12,6 +12,7 @@ from elspeth.core.landscape.paths import Event, Origin
 from elspeth.core.landscape.paths import Step as PathStep
 from elspeth.engine.executors.gate_executor import GateExecutor as GateExecutor
 from elspeth.engine.executors.gate_executor import GateResult as GateResult
+from elspeth.engine.joins import JoinPlan, contexts_of
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import Discard, ErrorExit, Step, Workshop
 
@@ -28,7 +29,7 @@ class Exit:
 class Route:
     """One label of a gate: where rows with this label go, and the record that this leaves."""
 
-    __slots__ = ("exits", "path_step", "target")
+    __slots__ = ("exits", "joins", "path_step", "target")
 
     def __init__(
         self, node_id: str, exits: Sequence[Exit], mode: EdgeMode, reason: Mapping[str, Any]
@@ -37,6 +38,7 @@ class Route:
         hashed = sha256(text).hexdigest()
         events = tuple(Event(exit.edge_id, mode, text.decode(), hashed) for exit in exits)
         self.exits = tuple(exits)
+        self.joins: tuple[JoinPlan, ...] = ()
         self.target = exits[0].target if mode is EdgeMode.MOVE else None
         ending = None if self.target is not None else "forked"
         if isinstance(self.target, Discard):
@@ -83,17 +85,19 @@ class GateStep:
         token.path = path
         if route.target is not None:
             return route.target
-        self._fork(token, route.exits)
+        self._fork(token, route)
         return None
 
-    def _fork(self, token: LiveToken, exits: Sequence[Exit]) -> None:
+    def _fork(self, token: LiveToken, route: Route) -> None:
         workshop = self._workshop
         workshop.end(token)
         now = token.times[-1]
         parent = token.path
         copies = []
-        for exit in exits:
+        joins = contexts_of(token, route.joins, len(route.exits))
+        for exit, join in zip(route.exits, joins, strict=True):
             copy = token.child(token.row, now)
+            copy.join = join
             copy.branch_name = exit.destination
             copy.nested = token.nested
             copy.plain = token.plain

@@ -6,6 +6,7 @@ from typing import Any
 from elspeth.contracts.errors import PluginError
 from elspeth.contracts.plugins import PluginContext, Row, Sink
 from elspeth.core.landscape.paths import Step as PathStep
+from elspeth.engine.joins import leave
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import ErrorExit, Workshop
 
@@ -33,6 +34,8 @@ class SinkStep:
 
     def step(self, token: LiveToken) -> None:
         """Take the token; it is written when the group is."""
+        if token.join is not None:
+            leave(token.join)
         self.waiting.append(token)
         self._end(token)
 

@@ -2,33 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from elspeth.contracts.errors import CanonicalError, ElspethError, PluginError
 from elspeth.contracts.plugins import PluginContext, Row, Transform
 from elspeth.contracts.results import TransformResult
-from elspeth.core.canonical import PLAIN_OPTIONS, dump, dump_values, plain_keys, plain_values, row_digest
-from elspeth.core.landscape.paths import Delta, Origin
+from elspeth.core.canonical import PLAIN_OPTIONS, dump_values, plain_values, row_digest
+from elspeth.core.landscape.paths import Origin
 from elspeth.core.landscape.paths import Step as PathStep
+from elspeth.engine.executors.changes import MISSING, Changes
 from elspeth.engine.executors.source import may_nest
 from elspeth.engine.executors.transform_executor import TransformExecutor as TransformExecutor
+from elspeth.engine.joins import spread
 from elspeth.engine.live import LiveToken
-from elspeth.engine.steps import ErrorExit, Step, Workshop
-
-_MOST_DELTAS = 256
-_MISSING = object()
-_COMPARABLE = frozenset({str, int, bool, type(None)})
-
-
-class _Change(NamedTuple):
-    """One way in which rows change here: the fields afterwards, the new ones among them, and their record."""
-
-    fields: list[str]
-    changed: list[str]
-    plain: bool
-    step: PathStep
+from elspeth.engine.steps import PLUGIN_BUG, ErrorExit, Step, Workshop
 
 
 class TransformStep:
@@ -45,11 +34,8 @@ class TransformStep:
         self._watched = not type(plugin).__module__.startswith("elspeth.")
         self._ctx = ctx
         self._edge_id = edge_id
-        self._unchanged = PathStep(node_id, exit_edge=edge_id)
         self._expanded = PathStep(node_id, ending="expanded")
-        self._changes: dict[tuple[tuple[str, ...], tuple[str, ...]], _Change] = {}
-        whole = PathStep(node_id, exit_edge=edge_id, delta=Delta(None, None))
-        self._whole = self._last = _Change([], [], plain=False, step=whole)
+        self._changes = Changes(node_id, edge_id)
         self.following: Step
         self.failed: ErrorExit
 
@@ -80,22 +66,22 @@ class TransformStep:
         if status != "success" or out is None:
             return self._otherwise(token, status, rows, reason)
         if out is row:
-            step = self._unchanged
+            step = self._changes.nothing
         else:
             get = row.get
-            changed = [key for key, value in out.items() if get(key, _MISSING) is not value]
-            fields, fields_changed, plain, step = self._last
+            changed = [key for key, value in out.items() if get(key, MISSING) is not value]
+            fields, fields_changed, plain, step = self._changes.last
             if not (token.plain and plain and changed == fields_changed and list(out) == fields):
-                return self._with_care(token, row, out, changed)
+                return self._with_care(token, out)
             # The common case, by far: this row changed as the one before it did, and nothing in
             # it needs care.
             values = [out[key] for key in changed]
             if not plain_values(values):
-                return self._with_care(token, row, out, changed)
+                return self._with_care(token, out)
             try:
                 hashed = sha256(orjson.dumps(out, None, PLAIN_OPTIONS)).digest()
             except orjson.JSONEncodeError:
-                return self._with_care(token, row, out, changed)
+                return self._with_care(token, out)
             token.row = out
             token.hashes += hashed
             stored = orjson.dumps(values)
@@ -114,40 +100,14 @@ class TransformStep:
             raise self._broken(token, "returned success without a row")
         return self._expand(token, rows)
 
-    def _with_care(self, token: LiveToken, row: Row, out: Row, changed: list[str]) -> Step:
-        # Equal texts and numbers are the same value, if not the same object.
-        changed = [key for key in changed if not _same(row.get(key, _MISSING), out[key])]
-        if not changed and tuple(out) == tuple(row):
-            return self._leave(token, self._unchanged)
+    def _with_care(self, token: LiveToken, out: Row) -> Step:
         try:
-            hashed = row_digest(out)
-            shape = self._shape(out, changed)
-            whole = shape is self._whole
-            stored = dump(out) if whole else dump_values([out[name] for name in changed])
+            step = self._changes.put(token, out)
         except CanonicalError as error:
             token.times.pop()
             return self.failed.take(token, {"error": error.what, "field": error.path})
-        self._last = shape
-        token.plain = token.plain and shape.plain and plain_values([out[name] for name in changed])
-        token.nested = token.nested or may_nest(stored)
-        token.row = out
-        token.hashes += hashed
-        token.deltas = token.deltas + b"," + stored if token.deltas else stored
-        return self._leave(token, shape.step)
-
-    def _leave(self, token: LiveToken, step: PathStep) -> Step:
         token.path = token.path.grow(step, step)
         return self.following
-
-    def _shape(self, out: Row, changed: list[str]) -> "_Change":
-        key = (tuple(out), tuple(changed))
-        shape = self._changes.get(key)
-        if shape is None:
-            if len(self._changes) >= _MOST_DELTAS:
-                return self._whole
-            step = PathStep(self._node_id, exit_edge=self._edge_id, delta=Delta(*key))
-            shape = self._changes[key] = _Change(list(out), changed, plain_keys(out), step)
-        return shape
 
     def _expand(self, token: LiveToken, rows: Sequence[Row]) -> Step | None:
         try:
@@ -170,6 +130,7 @@ class TransformStep:
                 self._edge_id,
             )
             child.branch_name = token.branch_name
+            child.join = token.join
             child.path = self._workshop.book.root(origin)
             child.hashes = hashed
             stored = dump_values(list(row.values()))
@@ -177,17 +138,11 @@ class TransformStep:
             child.nested = may_nest(stored)
             children.append((child, self.following))
         self._workshop.stack.extend(reversed(children))
+        spread(token.join, len(children))
         return None
 
     def _broken(self, token: LiveToken, what: str, *, fix: str = "") -> PluginError:
         return PluginError(
             f"transform {self._node_id!r} {what} (row {token.row_id})",
-            fix=fix
-            or "this is a bug in the plugin: an expected failure is returned as TransformResult.error(reason)",
+            fix=fix or PLUGIN_BUG,
         )
-
-
-def _same(old: object, new: object) -> bool:
-    """Whether two values that are not one object are surely the same: of one type, equal, no container."""
-    kind = old.__class__
-    return kind is new.__class__ and kind in _COMPARABLE and old == new
