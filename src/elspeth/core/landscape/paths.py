@@ -26,15 +26,21 @@ class Event:
 class Delta:
     """Which fields a row has after a step, in order, and which of them are new or changed.
 
-    Both are None where the whole row is stored as an object: rows of too many shapes to have a
-    path for each. Compared by identity: each step keeps the ones it has, and they serve as keys.
+    ``renamed`` are pairs of a new name and the name under which the value came in: such values are
+    not stored again. Fields and changed are None where the whole row is stored as an object: rows
+    of too many shapes to have a path for each. Compared by identity: each step keeps the ones it
+    has, and they serve as keys.
     """
 
     fields: tuple[str, ...] | None
     changed: tuple[str, ...] | None
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> str:
-        return orjson.dumps({"fields": self.fields, "set": self.changed}).decode()
+        delta: dict[str, Any] = {"fields": self.fields, "set": self.changed}
+        if self.renamed:
+            delta["from"] = dict(self.renamed)
+        return orjson.dumps(delta).decode()
 
 
 @dataclass(frozen=True, slots=True)

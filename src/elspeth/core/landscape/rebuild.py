@@ -88,8 +88,8 @@ def changes(data: StepData, step: StoredStep) -> Changes | None:
     if data.before is None or data.after is None:
         return None
     before, after = data.before, data.after
-    candidates = after if step.fields is None and after is not before else step.changed
-    touched = [name for name in candidates if name in after]
+    candidates = after if step.fields is None and after is not before else {*step.changed, *step.renamed}
+    touched = [name for name in after if name in candidates]
     return Changes(
         added={name: after[name] for name in touched if name not in before},
         changed={
@@ -111,6 +111,7 @@ def _apply(before: Row, step: StoredStep, deltas: list[Any], spot: str) -> Row:
         )
     new = dict(zip(step.changed, values, strict=True))
     try:
+        new |= {name: before[old] for name, old in step.renamed.items()}
         return {name: new[name] if name in new else before[name] for name in step.fields or ()}
     except KeyError as error:
         raise LandscapeError(f"{spot}: field {error.args[0]!r} is neither in the input nor changed") from None

@@ -1,6 +1,6 @@
 """Traces and paths as they are stored, read from the database with few statements by primary key."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -53,6 +53,7 @@ class StoredStep:
     end_slot: int | None
     fields: tuple[str, ...] | None
     changed: tuple[str, ...]
+    renamed: Mapping[str, str]
     delta_slot: int | None
     input_slot: int | None = None
 
@@ -222,6 +223,7 @@ def _step(row: Any) -> StoredStep:
         end_slot=row.end_slot,
         fields=None if delta is None or delta["fields"] is None else tuple(delta["fields"]),
         changed=() if delta is None or delta["set"] is None else tuple(delta["set"]),
+        renamed={} if delta is None else delta.get("from", {}),
         delta_slot=row.delta_slot,
         input_slot=None if delta is None else delta.get("input"),
     )

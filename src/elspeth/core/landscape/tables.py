@@ -8,7 +8,8 @@ How a trace is read
     ``traces.hashes``; ``start_slot`` and ``end_slot`` count entries of the JSON array
     ``traces.times`` (microseconds since ``traces.t0``; slot -1 is ``t0`` itself); ``delta_slot``
     counts entries of the JSON array ``traces.deltas``, each the new values of the fields that
-    ``path_steps.delta`` names (``{"fields": null, "set": null}``: the entry is the whole row, as an
+    ``path_steps.delta`` names under ``set``; ``from`` maps new names to those under which values came
+    in (``{"fields": null, "set": null}``: the entry is the whole row, as an
     object). ``traces.payload`` is the row with which a token starts, as the
     JSON array of its values; the names are ``paths.shape`` (if that is null, payload is an object).
     A token that a fork made has no payload: it starts with what its parent had.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import import_module
 from typing import Any
 
 from elspeth.contracts.enums import EdgeMode
@@ -10,8 +11,6 @@ from elspeth.core.canonical import canonical
 from elspeth.core.expressions import EVALUATION_ERRORS, Expression, describe, label_of
 from elspeth.core.landscape.paths import Event, Origin
 from elspeth.core.landscape.paths import Step as PathStep
-from elspeth.engine.executors.gate_executor import GateExecutor as GateExecutor
-from elspeth.engine.executors.gate_executor import GateResult as GateResult
 from elspeth.engine.joins import JoinPlan, contexts_of
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import Discard, ErrorExit, Step, Workshop
@@ -115,3 +114,10 @@ class GateStep:
             copies.append((copy, exit.target))
         # The stack is taken from its end: the first branch is walked to its ends before the second.
         workshop.stack.extend(reversed(copies))
+
+
+def __getattr__(name: str) -> Any:
+    # The executors for single tokens bring SQLAlchemy along: loaded when they are asked for.
+    if name in ("GateExecutor", "GateResult"):
+        return getattr(import_module("elspeth.engine.executors.gate_executor"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

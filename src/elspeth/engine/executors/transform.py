@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from importlib import import_module
 from typing import Any
 
 import orjson
@@ -14,7 +15,6 @@ from elspeth.core.landscape.paths import Origin
 from elspeth.core.landscape.paths import Step as PathStep
 from elspeth.engine.executors.changes import MISSING, Changes
 from elspeth.engine.executors.source import may_nest
-from elspeth.engine.executors.transform_executor import TransformExecutor as TransformExecutor
 from elspeth.engine.joins import spread
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import PLUGIN_BUG, ErrorExit, Step, Workshop
@@ -70,12 +70,15 @@ class TransformStep:
         else:
             get = row.get
             changed = [key for key, value in out.items() if get(key, MISSING) is not value]
-            fields, fields_changed, plain, step = self._changes.last
+            fields, fields_changed, plain, step, renamed, kept = self._changes.last
             if not (token.plain and plain and changed == fields_changed and list(out) == fields):
                 return self._with_care(token, out)
             # The common case, by far: this row changed as the one before it did, and nothing in
             # it needs care.
-            values = [out[key] for key in changed]
+            for new, old in renamed:
+                if out[new] is not get(old):
+                    return self._with_care(token, out)
+            values = [out[key] for key in kept]
             if not plain_values(values):
                 return self._with_care(token, out)
             try:
@@ -146,3 +149,10 @@ class TransformStep:
             f"transform {self._node_id!r} {what} (row {token.row_id})",
             fix=fix or PLUGIN_BUG,
         )
+
+
+def __getattr__(name: str) -> Any:
+    # The executors for single tokens bring SQLAlchemy along: loaded when they are asked for.
+    if name in ("TransformExecutor",):
+        return getattr(import_module("elspeth.engine.executors.transform_executor"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
