@@ -45,14 +45,17 @@ MISTAKES: Mapping[str, tuple[str, str, str, str]] = {
     "misspelt section": ("retry:", "retri:", "retri", "unknown key 'retri'"),
     "unknown setting": ("{url: ", "{ulr: ", "ulr", "unknown key 'ulr' in landscape"),
     "bad number": ("max_attempts: 3", "max_attempts: three", "three", ".max_attempts must be a whole number"),
-    "unknown transform": ("field_mapper", "field_maper", "field_maper", "there is no transform plugin 'field_maper'"),
-    "unknown sink plugin": ("failed: {plugin: json", "failed: {plugin: jsn", "jsn", "there is no sink plugin 'jsn'"),
-    "unknown option": ("options: {fields: {remark: 10}}", "options: {fields: {remark: 10}, sufix: x}", "sufix",
-                       "unknown key 'sufix' in transforms.1.options"),
+    "unknown transform": ("field_mapper", "field_maper", "field_maper",
+                          "there is no transform plugin 'field_maper'"),
+    "unknown sink plugin": ("failed: {plugin: json", "failed: {plugin: jsn", "jsn",
+                            "there is no sink plugin 'jsn'"),
+    "unknown option": ("options: {fields: {remark: 10}}", "options: {fields: {remark: 10}, sufix: x}",
+                       "sufix", "unknown key 'sufix' in transforms.1.options"),
     "bad option": ("{path: review.csv}", "{path: review.csv, mode: wrte}", "wrte",
                    "sinks.review.options.mode must be one of"),
     "unknown sink": ('"false": paid', '"false": payd', "payd", "gate 'large' writes to 'payd'"),
-    "bad expression": ("row['amount'] > 1000", "row['amount' > 1000", "['amount' >", "this can't be read: '[' was never"),
+    "bad expression": ("row['amount'] > 1000", "row['amount' > 1000", "['amount' >",
+                       "this can't be read: '[' was never closed"),
     "sink over source": ("path: paid.csv", "path: in.csv", "in.csv}}", "sink 'paid' would write to"),
 }  # fmt: skip
 
@@ -113,7 +116,7 @@ def test_mistakes_hide_neither_each_other_nor_anything_else(folder: Path, names:
     [
         # A value that could not be read is told once, and all that follows from it is not.
         (GOOD.replace("path: in.csv", "path: '${NOWHERE}'"), ["the environment variable NOWHERE is not set"]),
-        (GOOD.replace('"row[\'amount\'] > 1000"', '"row[\'${NOWHERE}\'] > 1"'), ["variable NOWHERE is not set"]),
+        (GOOD.replace("row['amount'] > 1000", "row['${NOWHERE}'] > 1"), ["variable NOWHERE is not set"]),
         (GOOD.replace("condition: ", "condtion: "), ["unknown key 'condtion' in gates.0"]),
         (GOOD.replace("condition: \"row['amount'] > 1000\"", "mode: move"), ["gates.0 has no 'condition'",
                                                                             "the key 'mode' stands twice"]),
