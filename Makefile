@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench soak lock clean
+.PHONY: help setup servers demo test check format bench soak lock clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.python:
 	@command -v $(PYTHON) >/dev/null 2>&1 || { \
@@ -34,7 +34,15 @@ demo: setup  ## run a pipeline over 20,190 real rows, then tell one row's story
 	$(BIN)/elspeth run examples/claims/pipeline.yaml || [ $$? -eq 1 ]
 	$(BIN)/elspeth explain latest --row 76
 
-test: setup  ## all tests but the soak
+node_modules/.installed: package.json package-lock.json
+	@command -v npm >/dev/null 2>&1 || { \
+	  echo "npm is not on the PATH: the tests start Azurite, which runs on Node.js 20 or later" >&2; exit 1; }
+	npm ci --silent --ignore-scripts
+	@touch $@
+
+servers: node_modules/.installed  ## install the servers that tests and demos start
+
+test: setup servers  ## all tests but the soak
 	$(BIN)/pytest -q -n $(JOBS)
 
 check: setup  ## format, lint, types, import rules, shape
@@ -51,7 +59,7 @@ format: setup  ## let ruff put files into shape
 bench: setup  ## measure speed, memory and size; writes docs/performance.md
 	$(BIN)/python benchmarks/bench_pipeline.py
 
-soak: setup  ## the tests that take minutes
+soak: setup servers  ## the tests that take minutes
 	$(BIN)/pytest -q -m soak
 
 lock: $(VENV)/.python  ## write requirements.lock anew from pyproject.toml
@@ -61,6 +69,6 @@ lock: $(VENV)/.python  ## write requirements.lock anew from pyproject.toml
 	  --all-extras --group dev --generate-hashes --no-header --no-annotate --upgrade -o requirements.lock
 
 clean:  ## remove everything that make made, .venv too
-	rm -rf $(VENV) build dist benchmarks/.work examples/*/out .elspeth
+	rm -rf $(VENV) node_modules build dist benchmarks/.work examples/*/out .elspeth
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
