@@ -6,8 +6,8 @@ from typing import Any
 
 from elspeth.contracts.enums import EdgeMode, NodeType
 from elspeth.contracts.plugins import BatchTransform, PluginContext, Row, Sink, Source, Transform
-from elspeth.core.config import CoalesceSettings, PipelineSettings
-from elspeth.core.dag import Edge, Graph
+from elspeth.core.config import PipelineSettings
+from elspeth.core.dag import Edge, Graph, JoinMap
 from elspeth.core.expressions import Expression
 from elspeth.engine.executors.aggregation import AggregationStep
 from elspeth.engine.executors.coalesce import CoalesceStep, Door
@@ -15,7 +15,7 @@ from elspeth.engine.executors.gate import Exit, GateStep, Route
 from elspeth.engine.executors.sink import SinkStep
 from elspeth.engine.executors.source import SourceStep
 from elspeth.engine.executors.transform import TransformStep
-from elspeth.engine.joins import Joiner, plans_for
+from elspeth.engine.joins import JoinPlan
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import Discard, ErrorExit, Step, Workshop
 
@@ -79,6 +79,7 @@ class _Linker:
         self._assembly = assembly
         self._graph = assembly.graph
         self._workshop = workshop
+        self._joins = JoinMap(assembly.graph, assembly.pipeline_settings)
         self._edge_ids = edge_ids(assembly.graph, workshop.run_id)
         self._discard = Discard(workshop)
         self._sinks: dict[str, SinkStep] = {}
@@ -117,24 +118,14 @@ class _Linker:
 
     def _behind(self, edge: Edge) -> Step:
         if edge.to_node != DISCARD and self._graph.node(edge.to_node).node_type is NodeType.COALESCE:
-            return Door(self._coalesce(edge.to_node), self._branch(edge))
+            return Door(self._coalesce(edge.to_node), self._joins.branch(edge))
         return self._step(edge.to_node)
-
-    def _branch(self, edge: Edge) -> str:
-        """The name of the branch whose connection leads into a coalesce by this edge."""
-        branches = self._coalesce_settings(edge.to_node).branches
-        if isinstance(branches, dict):
-            return next(branch for branch, connection in branches.items() if connection == edge.branch)
-        return edge.branch
-
-    def _coalesce_settings(self, node_id: str) -> CoalesceSettings:
-        return next(item for item in self._assembly.pipeline_settings.coalesce if item.name == node_id)
 
     def _coalesce(self, node_id: str) -> CoalesceStep:
         step = self._coalesces.get(node_id)
         if step is None:
             (edge,) = self._moves(node_id)
-            step = CoalesceStep(self._workshop, self._coalesce_settings(node_id), self._edge_ids[edge])
+            step = CoalesceStep(self._workshop, self._joins.joins[node_id], self._edge_ids[edge])
             self._coalesces[node_id] = step
             self._holding.append(step)
             step.following = self._behind(edge)
@@ -163,22 +154,9 @@ class _Linker:
     def _plan_joins(self) -> None:
         """Tell every fork at which coalesces its branches may meet again."""
         for route, edges in self._routes:
-            route.joins = plans_for([self._doors_behind(edge) for edge in edges])
-
-    def _doors_behind(self, edge: Edge) -> dict[Joiner, frozenset[str]]:
-        """Coalesce → the doors at which tokens that leave by ``edge`` may arrive."""
-        found: dict[Joiner, set[str]] = {}
-        seen = set()
-        ways = [edge]
-        while ways:
-            way = ways.pop()
-            if way in seen or way.mode is EdgeMode.DIVERT or way.to_node == DISCARD:
-                continue
-            seen.add(way)
-            if self._graph.node(way.to_node).node_type is NodeType.COALESCE:
-                found.setdefault(self._coalesce(way.to_node), set()).add(self._branch(way))
-            ways += self._graph.out_edges(way.to_node)
-        return {joiner: frozenset(doors) for joiner, doors in found.items()}
+            route.joins = tuple(
+                JoinPlan(self._coalesce(join), doors) for join, doors in self._joins.meetings(edges)
+            )
 
     def _step(self, node_id: str) -> Step:
         if node_id == DISCARD:

@@ -7,7 +7,7 @@ the living tokens per exit: a door that no living token can reach any more is lo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from elspeth.engine.live import LiveToken
 
@@ -32,10 +32,11 @@ class JoinGroup:
     """The branches of one forked token on their way to one coalesce.
 
     ``arrived`` maps doors to the tokens that wait there, ``alive`` counts living tokens per exit.
-    ``deadline`` is a time of the engine's clock, or None. A group that is ``closed`` merges nothing more.
+    ``deadline`` is a time of the engine's clock, or None. A group that is ``closed`` merges nothing
+    more; ``failure`` is why it came to nothing (None while it is open, and if it was merged).
     """
 
-    __slots__ = ("alive", "arrived", "closed", "deadline", "outer", "parent", "plan")
+    __slots__ = ("alive", "arrived", "closed", "deadline", "failure", "outer", "parent", "plan")
 
     def __init__(self, plan: JoinPlan, parent: LiveToken) -> None:
         self.plan = plan
@@ -45,6 +46,7 @@ class JoinGroup:
         self.arrived: dict[str, LiveToken] = {}
         self.deadline: int | None = None
         self.closed = False
+        self.failure: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> tuple[int, int]:
@@ -89,7 +91,10 @@ def spread(context: JoinContext | None, children: int) -> None:
 
 
 def contexts_of(parent: LiveToken, plans: Sequence[JoinPlan], exits: int) -> list[JoinContext | None]:
-    """The contexts of the children of a fork, one per exit; the parent's own lives on in them."""
+    """The contexts of the children of a fork, one per exit; the parent's own lives on in them.
+
+    ``plans`` come with the coalesce furthest on first: its context is around the others.
+    """
     inside = set()
     context = parent.join
     while context is not None:
@@ -107,19 +112,3 @@ def contexts_of(parent: LiveToken, plans: Sequence[JoinPlan], exits: int) -> lis
         ]
         group.alive = [1 if doors else 0 for doors in plan.doors]
     return contexts
-
-
-def plans_for(reach: Sequence[Mapping[Joiner, frozenset[str]]]) -> tuple[JoinPlan, ...]:
-    """The groups that a fork opens, from what each of its exits can reach.
-
-    It opens one at a coalesce of which it reaches several doors, but not all of those through one
-    exit: else it is a fork inside a branch, or around the fork that matters.
-    """
-    joiners = dict.fromkeys(joiner for doors in reach for joiner in doors)
-    plans = []
-    for joiner in joiners:
-        doors = tuple(exit_doors.get(joiner, frozenset()) for exit_doors in reach)
-        every = frozenset().union(*doors)
-        if len(every) > 1 and every not in doors:
-            plans.append(JoinPlan(joiner, doors))
-    return tuple(plans)

@@ -16,7 +16,16 @@ def waiting_row(workshop: Workshop, token: LiveToken, ordinal: int) -> tuple[Any
     """The record of a token that waits, for the table ``waiting_tokens``."""
     held = workshop.waiting[token]
     joins = orjson.dumps(_chain(held.join)).decode()
-    return (workshop.run_no, token.row_no, token.token_no, ordinal, held.node_id, held.branch, joins)
+    return (
+        workshop.run_no,
+        token.row_no,
+        token.token_no,
+        ordinal,
+        held.node_id,
+        held.branch,
+        token.path.step_index,
+        joins,
+    )
 
 
 def _chain(context: JoinContext | None) -> list[list[Any]]:
@@ -65,8 +74,10 @@ def _group_state(group: JoinGroup, epoch: int) -> dict[str, Any]:
         "doors": [sorted(doors) for doors in group.plan.doors],
         "alive": group.alive,
         "closed": group.closed,
+        "failure": group.failure,
         "deadline": None if group.deadline is None else (group.deadline + epoch) // 1000,
         "source": parent.path.origin.source_node_id,
         "branch": parent.branch_name,
+        "last_child": parent.last_number,
         "outer": _chain(group.outer),
     }

@@ -3,12 +3,14 @@
 from elspeth.core.dag.build import build_graph, check_without_wires
 from elspeth.core.dag.contracts import PluginSchemas, TransformSchemas
 from elspeth.core.dag.graph import DISCARD, QUARANTINE, Edge, Graph, Node
+from elspeth.core.dag.joins import JoinMap
 
 __all__ = [
     "DISCARD",
     "QUARANTINE",
     "Edge",
     "Graph",
+    "JoinMap",
     "Node",
     "PluginSchemas",
     "TransformSchemas",

@@ -7,6 +7,7 @@ from elspeth.core.dag.conditions import check_conditions
 from elspeth.core.dag.contracts import PluginSchemas, check_contracts
 from elspeth.core.dag.flow import check_circles, check_sinks, in_flow_order
 from elspeth.core.dag.graph import DISCARD, QUARANTINE, Edge, Graph, Node
+from elspeth.core.dag.joins import check_joins
 from elspeth.core.dag.problems import Problems
 from elspeth.core.dag.roster import Member, Roster, discard, quarantine, read_roster
 from elspeth.core.dag.wiring import wire
@@ -29,6 +30,8 @@ def build_graph(loaded: LoadedPipeline, schemas: PluginSchemas | None = None) ->
     check_sinks(roster, wiring, loaded.settings.landscape.export.sink, problems)
     problems.raise_any()
     graph = _graph(roster, wiring.edges)
+    check_joins(graph, loaded.settings, problems)
+    problems.raise_any()
     if schemas is not None:
         check_contracts(graph, schemas, conditions, problems)
         problems.raise_any()

@@ -144,9 +144,9 @@ class AggregationStep:
         self._workshop.stack.extend(reversed(ends))
 
     def _pass_on(self, tokens: Sequence[LiveToken], rows: Sequence[Row], trigger: str) -> None:
-        self._workshop.note_batch(Batch(self.node_id, trigger, "completed", self.since), tokens, tokens)
         now = self._workshop.clock.ns()
         going: list[tuple[LiveToken, Step | None]] = []
+        passed = []
         for token, row in zip(tokens, rows, strict=True):
             try:
                 step = self._changes.put(token, row)
@@ -157,6 +157,8 @@ class AggregationStep:
             token.path = token.path.grow(step, step)
             token.times.append(now)
             going.append((token, self.following))
+            passed.append(token)
+        self._workshop.note_batch(Batch(self.node_id, trigger, "completed", self.since), tokens, passed)
         self._workshop.stack.extend(reversed(going))
 
     def _replace(self, tokens: Sequence[LiveToken], rows: Sequence[Row], trigger: str) -> None:
@@ -180,7 +182,6 @@ class AggregationStep:
         """A token of the batch's result; it counts as one of the first member's row."""
         first = tokens[0]
         token = first.child(row, now)
-        token.parent_no = None
         token.hashes = hashed
         stored = dump_values(list(row.values()))
         token.payload = stored.decode()

@@ -13,7 +13,7 @@ from elspeth.core.config import CoalesceSettings
 from elspeth.core.landscape.paths import Origin
 from elspeth.core.landscape.paths import Step as PathStep
 from elspeth.engine.executors.source import may_nest
-from elspeth.engine.joins import JoinContext, JoinGroup, leave, spread
+from elspeth.engine.joins import JoinGroup, leave
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import ErrorExit, Held, Step, Workshop
 
@@ -72,8 +72,9 @@ class CoalesceStep:
         leave(token.join, context)
         token.join = context.outer
         if group.closed or branch in group.arrived:
-            self._too_late(token, branch, context)
-            return None
+            going = self._not_taken(token, branch, group)
+            group.change(context.exit_index, -1)
+            return going
         now = self._workshop.clock.ns()
         token.times.append(now)
         group.arrived[branch] = token
@@ -138,9 +139,16 @@ class CoalesceStep:
             f" (policy: {self._settings.policy})",
             "missing": missing,
         }
+        self._fail(group, tokens, reason)
+
+    def _fail(self, group: JoinGroup, tokens: Sequence[LiveToken], reason: Mapping[str, Any]) -> None:
+        """What waited goes to the error sink, and so will what comes later."""
+        group.failure = reason
+        ends = []
         for token in tokens:
             token.times.pop()
-            self._workshop.stack.append((token, self.failed.take(token, reason)))
+            ends.append((token, self.failed.take(token, reason)))
+        self._workshop.stack.extend(reversed(ends))
 
     def _merge(self, group: JoinGroup) -> None:
         tokens = self._close(group)
@@ -149,9 +157,7 @@ class CoalesceStep:
             merged = merge(self._settings, named)
             hashed = row_digest(merged.row)
         except (MergeConflict, CanonicalError) as error:
-            for token in tokens:
-                token.times.pop()
-                self._workshop.stack.append((token, self.failed.take(token, {"error": str(error)})))
+            self._fail(group, tokens, {"error": str(error)})
             return
         now = self._workshop.clock.ns()
         for token in tokens:
@@ -160,14 +166,15 @@ class CoalesceStep:
             self._workshop.end(token)
         joined = self._child(group, tokens, merged, now)
         joined.hashes = hashed
-        spread(group.outer, 2 - len(tokens))
         self._workshop.stack.append((joined, self.following))
+        for token in tokens[1:]:
+            leave(token.join)  # the joined token stands for the first of them
 
     def _child(self, group: JoinGroup, tokens: Sequence[LiveToken], merged: Merged, now: int) -> LiveToken:
         parent = group.parent
         joined = parent.child(merged.row, now)
-        joined.parent_no = None
-        joined.join = group.outer
+        joined.parent_no = tokens[0].token_no
+        joined.join = tokens[0].join
         joined.branch_name = parent.branch_name
         record = {
             "branches": [branch for branch in self.branches if branch in group.arrived],
@@ -192,19 +199,20 @@ class CoalesceStep:
         self._workshop.note_parents(joined, tokens)
         return joined
 
-    def _too_late(self, token: LiveToken, branch: str, context: JoinContext) -> None:
-        """On record, and never merged a second time."""
-        token.path = token.path.grow(self._late, self._late)
-        token.times.append(self._workshop.clock.ns())
-        self._workshop.note_error(
-            token,
-            self.node_id,
-            {"error": f"late: branch {branch!r} came to {self.node_id!r} when its row was settled already"},
-            "discard",
-        )
-        leave(token.join)
-        self._workshop.end(token)
-        context.group.change(context.exit_index, -1)
+    def _not_taken(self, token: LiveToken, branch: str, group: JoinGroup) -> Step | None:
+        """A token for which it is too late; on record, and never merged a second time."""
+        if group.closed and group.failure is None:
+            token.path = token.path.grow(self._late, self._late)
+            token.times.append(self._workshop.clock.ns())
+            what = f"late: branch {branch!r} came to {self.node_id!r} when its row had been joined already"
+            self._workshop.note_error(token, self.node_id, {"error": what, "branch": branch}, "discard")
+            leave(token.join)
+            self._workshop.end(token)
+            return None
+        what = f"branch {branch!r} of {self.node_id!r} has given a row already, and each gives one"
+        if group.failure is not None:
+            what = f"late: branch {branch!r} came to {self.node_id!r} when {group.failure['error']}"
+        return self.failed.take(token, {"error": what, "branch": branch})
 
 
 class MergeConflict(ValueError):
