@@ -49,6 +49,21 @@ _TRANSFORMS = (
     PluginRef(
         "line_explode", "elspeth.plugins.transforms.line_explode:LineExplode", "One row per line of a text."
     ),
+    PluginRef(
+        "batch_stats",
+        "elspeth.plugins.transforms.batch_stats:BatchStats",
+        "Of a batch: count, sum, least, greatest and mean of a field, per group.",
+    ),
+    PluginRef(
+        "batch_replicate",
+        "elspeth.plugins.transforms.batch_replicate:BatchReplicate",
+        "Of a batch: each row several times.",
+    ),
+    PluginRef(
+        "batch_top_k",
+        "elspeth.plugins.transforms.batch_top_k:BatchTopK",
+        "Of a batch: the rows with the greatest (or least) values, per group.",
+    ),
 )
 _SINKS = (
     PluginRef("csv", "elspeth.plugins.sinks.csv_sink:CsvSink", "Rows into a CSV file."),

@@ -1,6 +1,6 @@
 """What all transforms have in common, so that a transform is its options and its ``process``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -29,18 +29,8 @@ class TransformOptions(Options):
     )
 
 
-class BaseTransform:
-    """A transform with the usual defaults.
-
-    A subclass sets ``name`` and ``options_model`` and writes ``process``. It narrows the type of
-    ``options`` by an annotation (``options: MyOptions``). Whatever can be prepared once belongs in
-    ``__init__``; what needs the outside world belongs in ``on_start``.
-
-    The constructor raises pydantic's ValidationError for options that don't fit.
-
-    The engine sets ``node_id`` (the name in the pipeline file) and ``on_error`` (the sink for
-    rows that fail here) after construction.
-    """
+class _Configured:
+    """What transforms of rows and of batches share: options, demands, and nothing to do at start and end."""
 
     name: ClassVar[str]
     plugin_version: ClassVar[str] = "1.0.0"
@@ -73,9 +63,35 @@ class BaseTransform:
         """The rows keep their shape."""
         return incoming
 
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class BaseTransform(_Configured):
+    """A transform with the usual defaults.
+
+    A subclass sets ``name`` and ``options_model`` and writes ``process``. It narrows the type of
+    ``options`` by an annotation (``options: MyOptions``). Whatever can be prepared once belongs in
+    ``__init__``; what needs the outside world belongs in ``on_start``.
+
+    The constructor raises pydantic's ValidationError for options that don't fit.
+
+    The engine sets ``node_id`` (the name in the pipeline file) and ``on_error`` (the sink for
+    rows that fail here) after construction.
+    """
+
     def process(self, row: Row, ctx: PluginContext) -> TransformResult:
         """Return the row that goes on, or why it can't; never change ``row`` in place."""
         raise NotImplementedError(f"{type(self).__name__} has no process()")
 
-    def close(self) -> None:
-        """Nothing to release."""
+
+class BaseBatchTransform(_Configured):
+    """A transform of batches, for use in an aggregation, with the usual defaults.
+
+    As `BaseTransform`, but a subclass writes ``process_batch``, which gets all rows of a batch at
+    once (at least one) and must keep nothing from one batch to the next.
+    """
+
+    def process_batch(self, rows: Sequence[Row], ctx: PluginContext) -> TransformResult:
+        """Return the rows that go on instead of these, or why the whole batch failed."""
+        raise NotImplementedError(f"{type(self).__name__} has no process_batch()")
