@@ -12,12 +12,13 @@ from elspeth.contracts.version import __version__
 
 if TYPE_CHECKING:
     from elspeth.api.explain import explain
+    from elspeth.api.resume import resume
     from elspeth.api.run import run
     from elspeth.api.validate import validate
 
-__all__ = ["ElspethError", "__version__", "explain", "run", "validate"]
+__all__ = ["ElspethError", "__version__", "explain", "resume", "run", "validate"]
 
-_LAZY = {"explain": "elspeth.api.explain", "run": "elspeth.api.run", "validate": "elspeth.api.validate"}
+_LAZY = {name: f"elspeth.api.{name}" for name in ("explain", "resume", "run", "validate")}
 
 
 def __getattr__(name: str) -> Any:

@@ -109,6 +109,12 @@ class Source(Plugin, Protocol):
     def check(self) -> Sequence[str]:
         """What would keep this source from being read, found without reading it all; empty if nothing."""
 
+    def identity(self) -> Mapping[str, Any]:
+        """What tells this input from another, as JSON, without reading it all; empty if nothing does.
+
+        A resume compares it with what it was at the start of the run.
+        """
+
     def preview_schema(self) -> PluginSchema:
         """What the rows will look like, from the head of the input. Raises SourceError."""
 

@@ -55,6 +55,15 @@ class LiveToken:
     def token_id(self) -> str:
         return f"{self.run_id}-{self.row_no}-{self.token_no}"
 
+    @property
+    def last_number(self) -> int:
+        """The highest token number of the row so far."""
+        return (self._root or self).last_child
+
+    def belongs_to(self, root: "LiveToken") -> None:
+        """Number this token's children as those of ``root``."""
+        self._root = root
+
     def child(self, row: Row, t0: int) -> "LiveToken":
         """A new token of the same row, numbered behind all that the row has."""
         root = self._root or self

@@ -9,19 +9,22 @@ from typing import Any
 
 from elspeth.contracts.enums import RunStatus, TerminalState
 from elspeth.contracts.errors import ElspethError, LandscapeError, RunInterruptedError
-from elspeth.contracts.plugins import Artifact, Plugin
+from elspeth.contracts.plugins import Artifact, Plugin, Source
 from elspeth.contracts.version import __version__
 from elspeth.core.canonical import digest
 from elspeth.core.clock import Clock
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.ids import new_run_id
+from elspeth.core.landscape.leases import FencedError, Lease
 from elspeth.core.landscape.paths import PathBook
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.recorder import EdgeStart, LandscapeRecorder, NodeStart, RunStart
-from elspeth.core.landscape.records import RunCounts
+from elspeth.core.landscape.records import RunCounts, RunRecord
+from elspeth.core.landscape.resumption import Progressed, read_progress
 from elspeth.core.landscape.writer import GroupWriter
 from elspeth.engine.assembly import Assembly, Machine, edge_ids, link
 from elspeth.engine.processor import Processor, Standing
+from elspeth.engine.restore import restore_waiting
 from elspeth.engine.result import Progress, RowCounts, RunResult, SinkResult
 from elspeth.engine.steps import Workshop
 
@@ -54,7 +57,7 @@ class Surroundings:
 
 
 def execute(assembly: Assembly, around: Surroundings) -> RunResult:
-    """Run a pipeline to its end and return how it went.
+    """Run a pipeline from its first row to its last and return how it went.
 
     Raises RunInterruptedError when ``stop`` ended it, else what broke it; in both cases all that
     was committed stands, and the run's record says ``interrupted`` or ``failed``.
@@ -62,18 +65,47 @@ def execute(assembly: Assembly, around: Surroundings) -> RunResult:
     run_id = new_run_id(around.clock.now, around.random)
     recorder = LandscapeRecorder(around.db, around.clock)
     run_no = recorder.begin_run(_start(assembly, run_id), _nodes(assembly), _edges(assembly, run_id))
+    lease = recorder.hold_run(run_no)
+    return _carry_out(Occasion(assembly, around, recorder, run_id, lease), Progressed(None, {}, 0))
+
+
+def go_on(assembly: Assembly, around: Surroundings, run: RunRecord, decision: Mapping[str, Any]) -> RunResult:
+    """Run a pipeline on from the last commit of a run that stopped.
+
+    ``decision`` goes on record as the reason why this may be done. Raises RunHeldError if another
+    process is at work on the run, and what `execute` raises.
+    """
+    recorder = LandscapeRecorder(around.db, around.clock)
+    lease = recorder.hold_run(run.run_no)
+    recorder.reopen_run(run.run_no, "resumed", decision)
+    progress = read_progress(around.db, run.run_no)
+    return _carry_out(Occasion(assembly, around, recorder, run.run_id, lease), progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """One process's work on one run."""
+
+    assembly: Assembly
+    around: Surroundings
+    recorder: LandscapeRecorder
+    run_id: str
+    lease: Lease
+
+
+def _carry_out(occasion: Occasion, progress: Progressed) -> RunResult:
     published: dict[str, Artifact] = {}
     try:
         with _quiet_collector():
-            return _Run(assembly, around, recorder, run_id, run_no).execute(published)
+            return _Run(occasion, progress).execute(published)
+    except FencedError:
+        raise  # the run is another process's now, its record too
     except BaseException as error:
-        _note_failure(recorder, run_id, published, error)
+        _note_failure(occasion, published, error)
         raise
 
 
-def _note_failure(
-    recorder: LandscapeRecorder, run_id: str, published: Mapping[str, Artifact], error: BaseException
-) -> None:
+def _note_failure(occasion: Occasion, published: Mapping[str, Artifact], error: BaseException) -> None:
     """Put on record how a run ended that did not come to its end, and what had been published by then."""
     status, what = RunStatus.FAILED, f"{type(error).__name__}: {error}"
     if isinstance(error, RunInterruptedError | KeyboardInterrupt):
@@ -81,31 +113,28 @@ def _note_failure(
     elif isinstance(error, ElspethError):
         what = error.what
     try:
-        recorder.finish_run(run_id, status, list(published.items()), error=what or None)
+        occasion.recorder.finish_run(
+            occasion.run_id, status, list(published.items()), error=what or None, lease=occasion.lease
+        )
     except Exception as second:  # noqa: BLE001  # the first error is the one to report
         error.add_note(f"the failure could not be put on record either: {second}")
 
 
 class _Run:
-    def __init__(
-        self, assembly: Assembly, around: Surroundings, recorder: LandscapeRecorder, run_id: str, run_no: int
-    ) -> None:
-        self._assembly = assembly
-        self._around = around
-        self._recorder = recorder
-        self._run_id = run_id
-        book = PathBook(run_no)
-        self._workshop = Workshop(run_id, book, around.clock)
-        self._machine: Machine = link(assembly, self._workshop, recorder)
+    def __init__(self, occasion: Occasion, progress: Progressed) -> None:
+        self._occasion = occasion
+        self._assembly = occasion.assembly
+        self._around = around = occasion.around
+        self._recorder = occasion.recorder
+        self._run_id = occasion.run_id
+        self._progress = progress
+        book = PathBook(occasion.lease.run_no, progress.next_path)
+        self._workshop = Workshop(self._run_id, book, around.clock)
+        self._machine: Machine = link(self._assembly, self._workshop, self._recorder)
+        writer = GroupWriter(around.db, book, occasion.lease)
         self._processor = Processor(
-            self._workshop,
-            self._machine,
-            GroupWriter(around.db, book),
-            Standing(),
-            self._report,
-            around.probe,
+            self._workshop, self._machine, writer, Standing(), self._report, around.probe
         )
-        self._earlier: Mapping[int, int] = {}
         self._began = around.clock.ns()
         self._started_at = around.clock.now()
         self._expected: int | None = None
@@ -115,6 +144,7 @@ class _Run:
         """``published`` is filled as the sinks publish, so that it is right also if one of them fails."""
         with ExitStack() as opened:
             self._open(opened)
+            self._restore()
             self._read_all()
             self._processor.finish()
             counts = LandscapeReader(self._around.db).counts_of(self._run_id, self._tokens_by_path())
@@ -126,13 +156,13 @@ class _Run:
                     published[name] = artifact  # the automatic sink leaves nothing behind if nothing failed
             self._around.probe("publish.end")
         status = _status(counts)
-        self._recorder.finish_run(self._run_id, status, list(published.items()))
+        self._recorder.finish_run(self._run_id, status, list(published.items()), lease=self._occasion.lease)
         self._around.probe("run.end")
         return self._result(status, counts, published)
 
     def _tokens_by_path(self) -> dict[int, int]:
         """Path number → tokens that ended on it, in this process and before."""
-        found = dict(self._earlier)
+        found = dict(self._progress.ended)
         for path in self._workshop.book:
             number = self._workshop.book.number(path)
             found[number] = found.get(number, 0) + path.count
@@ -147,23 +177,52 @@ class _Run:
             opened.callback(plugin.close)
             plugin.on_start(self._machine.contexts[node_id])
 
+    def _restore(self) -> None:
+        """Bring everything back to where the last commit left it, if there was one."""
+        checkpoint = self._progress.checkpoint
+        if checkpoint is None:
+            return
+        standing = self._processor.standing
+        standing.commits = checkpoint.commit_no
+        standing.rows_read = checkpoint.rows_read
+        standing.phase = checkpoint.phase
+        standing.tokens_ended = sum(self._progress.ended.values())
+        self._processor.positions.update(checkpoint.source_positions)
+        for name, position in checkpoint.sink_positions.items():
+            self._machine.sinks[name].plugin.restore(position)
+        for name, position in checkpoint.source_positions.items():
+            self._assembly.sources[name].seek(position)
+        standing.held = restore_waiting(
+            self._around.db, self._workshop, self._machine, checkpoint.node_states
+        )
+
     def _read_all(self) -> None:
+        if self._processor.standing.phase == "publishing":
+            return
         hints = [source.size_hint() for source in self._assembly.sources.values()]
         self._expected = sum(hint for hint in hints if hint is not None) if None not in hints else None
-        for node_id, source in self._assembly.sources.items():
+        for node_id, source in self._sources_left().items():
             step, ctx = self._machine.sources[node_id], self._machine.contexts[node_id]
             if not self._processor.read(step, source, ctx, self._around.stop):
                 raise RunInterruptedError(self._run_id)
+
+    def _sources_left(self) -> Mapping[str, Source]:
+        """The sources that have rows left: they are read one after the other."""
+        sources = self._assembly.sources
+        begun = [name for name in sources if name in self._processor.positions]
+        done = set(begun[:-1])
+        return {name: source for name, source in sources.items() if name not in done}
 
     def _prove_complete(self, counts: RunCounts) -> None:
         """Every token has one end, every row its token: a run for which that does not hold must not pass."""
         ended = sum(counts.outcomes.values())
         standing = self._processor.standing
-        if counts.open or counts.read != standing.rows_read or ended != standing.tokens_ended:
+        still_open = counts.open + len(self._workshop.waiting)
+        if still_open or counts.read != standing.rows_read or ended != standing.tokens_ended:
             raise LandscapeError(
                 f"the record of run {self._run_id} does not add up: {standing.rows_read} rows were"
                 f" read and {counts.read} are on record, {standing.tokens_ended} tokens ended and"
-                f" {ended} have an end on record, {counts.open} have none",
+                f" {ended} have an end on record, {still_open} have none",
                 fix="this is a bug in ELSPETH: please report it, and do not rely on this run",
             )
 
@@ -252,6 +311,7 @@ def _nodes(assembly: Assembly) -> list[NodeStart]:
                 digest(dict(config)).hex(),
                 config,
                 node.sequence,
+                input=assembly.sources[node.node_id].identity() if node.node_id in assembly.sources else None,
             )
         )
     return found

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import insert, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from elspeth.contracts.enums import RunMode, RunStatus
 from elspeth.contracts.plugins import Artifact
@@ -14,9 +14,16 @@ from elspeth.core.clock import Clock
 from elspeth.core.landscape.assignments import AssignmentRecording
 from elspeth.core.landscape.call_log import CallRecording
 from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.leases import Lease, give_back, take_lease
 from elspeth.core.landscape.step_recording import StateRecording
 from elspeth.core.landscape.stepwise import TokenRecording
-from elspeth.core.landscape.tables import artifacts_table, edges_table, nodes_table, runs_table
+from elspeth.core.landscape.tables import (
+    artifacts_table,
+    edges_table,
+    nodes_table,
+    run_events_table,
+    runs_table,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class RunStart:
 
 @dataclass(frozen=True, slots=True)
 class NodeStart:
-    """One node as it is put on record; ``config`` must hold no secrets."""
+    """One node as it is put on record; ``config`` must hold no secrets. ``input`` tells a source's input."""
 
     node_id: str
     plugin_name: str
@@ -44,6 +51,7 @@ class NodeStart:
     config: Mapping[str, Any]
     sequence: int
     schema: Mapping[str, Any] | None = None
+    input: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,7 @@ class LandscapeRecorder(TokenRecording, StateRecording, AssignmentRecording, Cal
                     "config_json": _text(node.config),
                     "sequence_in_pipeline": node.sequence,
                     "schema_json": None if node.schema is None else _text(node.schema),
+                    "input_json": None if node.input is None else _text(node.input),
                 }
                 for node in nodes
             ]
@@ -120,6 +129,21 @@ class LandscapeRecorder(TokenRecording, StateRecording, AssignmentRecording, Cal
         with self.db.engine.begin() as connection:
             connection.execute(update(nodes_table).where(where).values(schema_json=_text(schema)))
 
+    def hold_run(self, run_no: int) -> Lease:
+        """Become the one process that may write to a run. Raises RunHeldError."""
+        with self.db.lock, self.db.engine.begin() as connection:
+            return take_lease(connection, run_no, self.clock.now())
+
+    def reopen_run(self, run_no: int, kind: str, detail: Mapping[str, Any]) -> None:
+        """Put on record that a run goes on that had ended without being complete, and why it may."""
+        with self.db.lock, self.db.engine.begin() as connection:
+            connection.execute(
+                update(runs_table)
+                .where(runs_table.c.run_no == run_no)
+                .values(status=RunStatus.RUNNING, completed_at=None, error=None)
+            )
+            note_event(connection, run_no, kind, detail, self.clock.now())
+
     def finish_run(
         self,
         run_id: str,
@@ -127,10 +151,17 @@ class LandscapeRecorder(TokenRecording, StateRecording, AssignmentRecording, Cal
         artifacts: Sequence[tuple[str, Artifact]] = (),
         *,
         error: str | None = None,
+        lease: Lease | None = None,
     ) -> datetime:
-        """Put down how a run ended, with what its sinks left behind, in one transaction."""
+        """Put down how a run ended, with what its sinks left behind, in one transaction.
+
+        With a ``lease`` only while that holds (else FencedError), and it is given back.
+        """
         now = self.clock.now()
-        with self.db.engine.begin() as connection:
+        with self.db.lock, self.db.engine.begin() as connection:
+            if lease is not None:
+                give_back(connection, lease, now)
+            connection.execute(delete(artifacts_table).where(artifacts_table.c.run_id == run_id))
             for number, (sink, artifact) in enumerate(artifacts):
                 connection.execute(
                     insert(artifacts_table).values(
@@ -150,6 +181,18 @@ class LandscapeRecorder(TokenRecording, StateRecording, AssignmentRecording, Cal
                 .values(status=status, completed_at=now, error=error)
             )
         return now
+
+
+def note_event(
+    connection: Connection, run_no: int, kind: str, detail: Mapping[str, Any], now: datetime
+) -> None:
+    """Add to a run's history, in the connection's transaction."""
+    table = run_events_table
+    last = connection.execute(select(func.max(table.c.ordinal)).where(table.c.run_no == run_no)).scalar()
+    ordinal = 0 if last is None else last + 1
+    connection.execute(
+        insert(table).values(run_no=run_no, ordinal=ordinal, kind=kind, detail=_text(detail), created_at=now)
+    )
 
 
 def _text(value: Mapping[str, Any]) -> str:

@@ -30,7 +30,10 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """One node of a run's graph; ``schema_json`` is what a source inferred, if it did."""
+    """One node of a run's graph.
+
+    ``schema_json`` is what a source inferred, if it did; ``input_json`` what its input was at the start.
+    """
 
     node_id: str
     plugin_name: str
@@ -41,6 +44,7 @@ class NodeRecord:
     config_json: str
     sequence_in_pipeline: int
     schema_json: str | None
+    input_json: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

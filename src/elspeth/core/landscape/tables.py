@@ -70,6 +70,7 @@ nodes_table = Table(
     Column("config_json", Text, nullable=False),
     Column("sequence_in_pipeline", Integer, nullable=False),
     Column("schema_json", Text),
+    Column("input_json", Text),  # a source's input as it was at the start: size, time, hash of its head
     PrimaryKeyConstraint("run_id", "node_id"),
 )
 
@@ -254,6 +255,7 @@ waiting_tokens_table = Table(
     Column("ordinal", BigInteger, nullable=False),  # the order in which they came, over the whole run
     Column("node_id", Text, nullable=False),
     Column("branch", Text),  # the door of a coalesce at which it waits
+    Column("step_index", Integer, nullable=False),  # of its last step
     Column("joins", Text, nullable=False),  # JSON: the groups that it belongs to, innermost first
     PrimaryKeyConstraint("run_no", "row_no", "token_no"),
 )

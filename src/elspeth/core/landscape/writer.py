@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape.bulk import insert_rows
 from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.leases import Lease, renew
 from elspeth.core.landscape.paths import PathBook, event_rows, path_row, step_rows
 from elspeth.core.landscape.tables import (
     checkpoints_table,
@@ -58,19 +59,23 @@ class Group:
 class GroupWriter:
     """Writes groups of one run. Every `commit` is atomic: all of the group, or nothing."""
 
-    def __init__(self, db: LandscapeDB, book: PathBook) -> None:
+    def __init__(self, db: LandscapeDB, book: PathBook, lease: Lease | None = None) -> None:
         self._db = db
         self._book = book
+        self._lease = lease
 
     def commit(self, group: Group, checkpoint: Checkpoint) -> None:
         """Put down the group's traces with all that belongs to them, and the checkpoint behind them.
 
-        Raises LandscapeError when the database refuses; then nothing of the group is there.
+        Raises LandscapeError when the database refuses, FencedError when another process has taken over
+        the run; then nothing of the group is there.
         """
         paths = self._book.take_unwritten()
         run_no = self._book.run_no
         try:
-            with self._db.engine.begin() as connection:
+            with self._db.lock, self._db.engine.begin() as connection:
+                if self._lease is not None:
+                    renew(connection, self._lease, checkpoint.committed_at)
                 self._delete(connection, traces_table, group.reopened)
                 self._delete(connection, waiting_tokens_table, group.released)
                 insert_rows(connection, traces_table, group.traces)

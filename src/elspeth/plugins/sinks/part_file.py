@@ -94,6 +94,10 @@ class PartFile:
                     f"{self.path} has {found:,} bytes, but {size:,} are on record",
                     fix="somebody changed it; start a new run: it writes the whole file again",
                 )
+            # A file of its own: a process that was given up for dead may still have the old one open.
+            fresh = self.path.with_name(self.path.name + ".taken")
+            shutil.copyfile(self.path, fresh)
+            os.replace(fresh, self.path)
             self._file = open(self.path, "r+b", buffering=0)  # noqa: SIM115 - closed by close()
             self._hash = hashlib.sha256()
             left = size

@@ -1,6 +1,7 @@
 """What every source has in common."""
 
 import difflib
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from elspeth.contracts.errors import SourceError
 from elspeth.contracts.plugins import PluginContext, Quarantined, Row
 from elspeth.contracts.schema import PluginSchema
 from elspeth.plugins.schemas import RowCoercer, SchemaOptions, Unfit
+
+_HEAD_BYTES = 64 * 1024
 
 
 class SourceOptions(BaseModel):
@@ -89,6 +92,10 @@ class BaseSource:
         """Not known."""
         return None
 
+    def identity(self) -> Mapping[str, Any]:
+        """What tells this input from another, without reading it all; empty if nothing does."""
+        return {}
+
     def check(self) -> list[str]:
         """What would keep this source from being read, found without reading it all; empty if nothing."""
         return []
@@ -153,6 +160,13 @@ class FileSource(ChunkedSource):
         """Raises SourceError if the file can't be read."""
         for what, fix in file_problems(self.path):
             raise SourceError(what, fix=fix)
+
+    def identity(self) -> Mapping[str, Any]:
+        """Path, size, time of the last change, and SHA-256 of the first 64 KiB."""
+        stat = self.path.stat()
+        with open(self.path, "rb") as file:
+            head = hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest()
+        return {"path": str(self.path), "bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, "head": head}
 
     def check(self) -> list[str]:
         """The same as `on_start` would find, and what the head of the file shows."""
