@@ -10,6 +10,8 @@ from elspeth.core.landscape.tables import (
     metadata,
     nodes_table,
     runs_table,
+    tree_heads_table,
+    tree_schemas_table,
 )
 from elspeth.core.landscape.views import (
     batch_members_table,
@@ -46,6 +48,8 @@ __all__ = [
     "token_parents_table",
     "tokens_table",
     "transform_errors_table",
+    "tree_heads_table",
+    "tree_schemas_table",
     "validation_errors_table",
     "view_metadata",
 ]

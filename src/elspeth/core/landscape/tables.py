@@ -320,3 +320,27 @@ checkpoints_table = Table(
     Column("phase", Text, nullable=False, server_default="reading"),  # reading, then publishing
     Column("committed_at", UtcDateTime, nullable=False),
 )
+
+tree_heads_table = Table(
+    "tree_heads",
+    metadata,
+    Column("run_no", Key, nullable=False),
+    Column("head_no", Integer, nullable=False),  # one per commit, from 0
+    Column("tree_size", BigInteger, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", Text, nullable=False),  # C2SP tlog-checkpoint, signed where there is a key
+    Column("first_row", BigInteger),  # the least and the greatest row_no among the new leaves' traces
+    Column("last_row", BigInteger),
+    Column("leaf_keys", LargeBinary, nullable=False),  # which records the new leaves are, in order
+    Column("leaf_tags", LargeBinary, nullable=False),  # the first 4 bytes of each new leaf
+    Column("blocks", LargeBinary, nullable=False),  # roots of the blocks of 256 leaves that they complete
+    Column("frontier", LargeBinary, nullable=False),  # roots of the perfect subtrees of the whole tree
+    PrimaryKeyConstraint("run_no", "head_no"),
+)
+
+tree_schemas_table = Table(
+    "tree_schemas",
+    metadata,
+    Column("schema_hash", Text, primary_key=True),
+    Column("ddl", Text, nullable=False),  # JSON: every table, view, index and trigger as it was
+)
