@@ -38,7 +38,7 @@ def test_a_signal_ends_a_run_cleanly(
     assert run["open"] == 0
     assert "stopping: what was read so far is being committed" in err
     assert f"interrupted: run {run['run_id']} was stopped; what it committed is consistent" in err
-    assert err.endswith(f"  see: elspeth runs show {run['run_id']}\n")
+    assert err.endswith(f"  go on with: elspeth resume {run['run_id']}\n")
     assert list((here / "out").glob("*.csv")) == []
 
 

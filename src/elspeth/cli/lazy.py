@@ -13,7 +13,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "init": "Make a small working pipeline to start from.",
         "validate": "Check a pipeline file, and say everything that is wrong with it.",
         "run": "Take real rows through a pipeline, with everything on record.",
-        "resume": "Go on with a run that stopped, from its last commit.",
+        "resume": "Go on with an interrupted, failed or killed run, from its last commit.",
         "explain": "Tell a row's story: what came in, what was done to it, and why.",
         "runs": "List the runs on record, or show how one of them went.",
         "plugins": "List the installed plugins, or show one's options.",
