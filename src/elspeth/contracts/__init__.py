@@ -14,6 +14,7 @@ from elspeth.contracts.enums import (
 from elspeth.contracts.errors import ElspethError
 from elspeth.contracts.plugins import (
     Artifact,
+    BatchTransform,
     PluginContext,
     Quarantined,
     Row,

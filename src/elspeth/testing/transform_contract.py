@@ -18,7 +18,7 @@ from elspeth.testing.checks import (
     snapshot,
 )
 
-_REPEATABLE = {Determinism.DETERMINISTIC, Determinism.SEEDED}
+REPEATABLE = {Determinism.DETERMINISTIC, Determinism.SEEDED}
 
 
 class TransformContract(ABC):
@@ -43,7 +43,7 @@ class TransformContract(ABC):
     def test_results_are_well_formed(self) -> None:
         """One row, several rows, or a reason; and nothing that cannot be recorded."""
         for row, result in self._results():
-            _check_result(result, row)
+            check_result(result, row)
 
     def test_does_not_change_its_input(self) -> None:
         """Neither the row nor anything inside it, neither at once nor while later rows go through."""
@@ -65,7 +65,7 @@ class TransformContract(ABC):
 
     def test_same_input_same_output(self) -> None:
         """For what calls itself deterministic (or seeded): over rows, instances and order."""
-        if self.make().determinism not in _REPEATABLE:
+        if self.make().determinism not in REPEATABLE:
             return
         first = [tuple(result) for _, result in self._results()]
         second = [tuple(result) for _, result in self._results()]
@@ -85,7 +85,7 @@ class TransformContract(ABC):
             for name in transform.input_schema.demands & row.keys():
                 poorer = {field: value for field, value in row.items() if field != name}
                 result = transform.process(poorer, ctx)
-                _check_result(result, poorer)
+                check_result(result, poorer)
         transform.close()
 
     def test_promises_are_kept(self) -> None:
@@ -118,8 +118,9 @@ class TransformContract(ABC):
         return iter(list(zip(rows, results, strict=True)))
 
 
-def _check_result(result: TransformResult, row: Row) -> None:
-    what = f"the result of {row!r}"
+def check_result(result: TransformResult, given: Row | Sequence[Row]) -> None:
+    """The result of a row or of a batch is one row, several rows, or an error with a reason."""
+    what = f"the result of {given!r}"
     check(
         isinstance(result, TransformResult), f"{what} must be a TransformResult, is {type(result).__name__}"
     )

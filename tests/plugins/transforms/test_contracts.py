@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from elspeth.contracts.plugins import Row
 from elspeth.plugins.registry import load_catalog
-from elspeth.testing import TransformContract
+from elspeth.testing import BatchTransformContract, TransformContract
 
 
 class CoreContract(TransformContract):
@@ -96,9 +96,45 @@ class TestLineExplode(CoreContract):
     options: ClassVar[dict[str, Any]] = {"source_field": "note", "output_field": "title"}
 
 
+class BatchContract(BatchTransformContract):
+    """A batch transform of the catalog, by name and options."""
+
+    plugin: ClassVar[str]
+    options: ClassVar[dict[str, Any]]
+
+    def make(self) -> Any:
+        return load_catalog().transform(self.plugin)(self.options)
+
+    def batches(self) -> Sequence[Sequence[Row]]:
+        return [
+            [{"id": 1, "city": "Rome", "n": 2}, {"id": 2, "city": "Oslo", "n": 0}, {"id": 3, "n": None}],
+            [{"id": 4, "city": ["Rome"], "n": Decimal("1.5")}, {"city": None, "n": 2**70}],
+            [{"id": 5, "city": "Rome", "n": 1.5, "tags": [{"x": 1}]}],
+            [{"city": 1, "n": -1}, {"city": 1.0, "n": "many"}],
+            [{"id": 6, "copy_index": 7}],
+            [{}, {}],
+        ]
+
+
+class TestBatchStats(BatchContract):
+    plugin = "batch_stats"
+    options: ClassVar[dict[str, Any]] = {"value_field": "n", "group_by": "city"}
+
+
+class TestBatchReplicate(BatchContract):
+    plugin = "batch_replicate"
+    options: ClassVar[dict[str, Any]] = {"copies_field": "n", "default_copies": 2}
+
+
+class TestBatchTopK(BatchContract):
+    plugin = "batch_top_k"
+    options: ClassVar[dict[str, Any]] = {"field": "n", "k": 1, "group_by": ["city"]}
+
+
 def test_every_core_transform_has_a_contract_test() -> None:
     classes = [cls for _, cls in inspect.getmembers(sys.modules[__name__], inspect.isclass)]
-    tested = {cls.plugin for cls in classes if issubclass(cls, CoreContract) and cls is not CoreContract}
+    bases = (CoreContract, BatchContract)
+    tested = {cls.plugin for cls in classes if issubclass(cls, bases) and cls not in bases}
     catalog = load_catalog()
     core = {
         name

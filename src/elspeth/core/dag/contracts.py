@@ -118,6 +118,8 @@ def _output(node: Node, schemas: PluginSchemas, incoming: Rows) -> Rows:
         if plugin is None:
             return _UNKNOWN
         made = plugin.output_schema(incoming.schema)
+        if node.node_type is NodeType.AGGREGATION and made == OBSERVED:
+            return _UNKNOWN
         vague = incoming.vague and made.mode is not SchemaMode.FIXED
         return Rows(made, vague, incoming.origin if made == incoming.schema else node.node_id)
     return incoming

@@ -92,6 +92,10 @@ class BaseBatchTransform(_Configured):
     once (at least one) and must keep nothing from one batch to the next.
     """
 
+    def output_schema(self, incoming: PluginSchema) -> PluginSchema:
+        """Nothing is known of what comes out: say it where you can."""
+        return OBSERVED
+
     def process_batch(self, rows: Sequence[Row], ctx: PluginContext) -> TransformResult:
         """Return the rows that go on instead of these, or why the whole batch failed."""
         raise NotImplementedError(f"{type(self).__name__} has no process_batch()")
