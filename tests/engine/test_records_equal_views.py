@@ -132,7 +132,7 @@ class Again:
         self.ids |= {child.token_id: new.token_id for child, new in zip(children, made, strict=True)}
 
     def compare(self, table: Table) -> tuple[list[Any], list[Any]]:
-        with self.reader._engine.connect() as connection:
+        with self.reader._db.reading() as connection:
             key = "run_id" if "run_id" in table.columns else "token_id"
             found = connection.execute(select(table)).mappings().all()
         first = [self.same(row) for row in found if str(row[key]).startswith(self.run_id)]

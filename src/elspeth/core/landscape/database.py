@@ -71,6 +71,33 @@ class LandscapeDB:
         """Give back every connection. An in-memory landscape is gone after this."""
         self.engine.dispose()
 
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction of this process at a time; raises LandscapeError when the database refuses.
+
+        Then nothing of it is there.
+        """
+        try:
+            with self.lock, self.engine.begin() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise LandscapeError(
+                f"the landscape can't be written: {_cause(error)}",
+                fix="nothing of this record was put down; see to the database (space, rights, connection)",
+            ) from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read with; raises LandscapeError when the database breaks off."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise LandscapeError(
+                f"the landscape can't be read: {_cause(error)}",
+                fix="see to the database (file, server, connection), and ask again",
+            ) from error
+
     def create(self) -> None:
         """Make all tables and views, in one transaction, unless another process just did."""
         with self.engine.begin() as connection:
@@ -181,9 +208,14 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _cause(error: DBAPIError) -> str:
+    lines = str(error.orig).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def _unreachable(url: URL, error: DBAPIError) -> Exception:
     where = url.render_as_string(hide_password=True)
-    cause = str(error.orig).strip().splitlines()[0] if error.orig else type(error).__name__
+    cause = _cause(error)
     if url.password:
         cause = cause.replace(str(url.password), "***")
     if "not a database" in cause:

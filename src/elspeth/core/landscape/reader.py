@@ -38,45 +38,45 @@ class LandscapeReader:
     """
 
     def __init__(self, db: LandscapeDB) -> None:
-        self._engine = db.engine
+        self._db = db
         self._paths = PathCache()
         self._edges: dict[str, Mapping[str, EdgeRecord]] = {}
 
     def runs(self, limit: int = 20) -> list[RunRecord]:
         """The newest runs, newest first."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             return runs.read_runs(connection, limit)
 
     def run(self, run: str) -> RunRecord:
         """One run."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             return runs.read_run(connection, run)
 
     def nodes(self, run: str) -> list[NodeRecord]:
         """The run's nodes in pipeline order."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             return runs.read_nodes(connection, runs.read_run(connection, run).run_id)
 
     def edges(self, run: str) -> list[EdgeRecord]:
         """The run's edges."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             return runs.read_edges(connection, runs.read_run(connection, run).run_id)
 
     def artifacts(self, run: str) -> list[ArtifactRecord]:
         """What the run published; empty while it runs."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             return runs.read_artifacts(connection, runs.read_run(connection, run).run_id)
 
     def counts(self, run: str) -> RunCounts:
         """How the run's rows and tokens ended. Reads every trace once: about 0.4 s for 10⁶ tokens."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             run_no = runs.read_run(connection, run).run_no
             tokens = counts.path_counts(connection, run_no)
             return counts.summarise(tokens, self._paths.read(connection, run_no, tokens))
 
     def counts_of(self, run: str, tokens: Mapping[int, int]) -> RunCounts:
         """As `counts`, from tokens per path that were counted already: reads the paths only."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             run_no = runs.read_run(connection, run).run_no
             return counts.summarise(tokens, self._paths.read(connection, run_no, tokens))
 
@@ -90,7 +90,7 @@ class LandscapeReader:
 
     def node_timings(self, run: str) -> Mapping[str, NodeTiming]:
         """How long each node took, from the states of at most 1,000 rows spread evenly over the run."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             run_no = runs.read_run(connection, run).run_no
             sample = counts.sample_times(connection, run_no)
             paths = self._paths.read(connection, run_no, {path_no for path_no, _ in sample})
@@ -105,18 +105,18 @@ class LandscapeReader:
 
     def errors(self, run: str, limit: int = 100) -> list[ErrorRecord]:
         """The first errors of the run in row order."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             found = runs.read_run(connection, run)
             return read_errors(connection, (found.run_no, found.run_id), limit)
 
     def error_groups(self, run: str, limit: int = 10) -> list[ErrorGroup]:
         """The run's most frequent errors, by node and text."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             return counts.error_groups(connection, runs.read_run(connection, run).run_no, limit)
 
     def row_lineage(self, run: str, row_index: int) -> RowLineage:
         """One source row with all its tokens; ``row_index`` counts from 0."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             found = runs.read_run(connection, run)
             lineage = self._lineage(connection, found, row_index)
             if lineage is None:
@@ -132,7 +132,7 @@ class LandscapeReader:
 
     def row_of_token(self, token_id: str) -> RowLineage:
         """The row that a token belongs to, with all its tokens. Takes aliases too."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             run_id, row_no = _locate(connection, token_id)
             found = runs.read_run(connection, run_id)
             lineage = self._lineage(connection, found, row_no)
@@ -153,13 +153,13 @@ class LandscapeReader:
         With ``sink``, only rows of which some token ended there. Reads the run's rows in order
         until it has enough: up to some seconds for 10⁶ rows.
         """
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             run_no = runs.read_run(connection, run).run_no
             return list(islice(search.find_rows(connection, run_no, predicate, sink=sink), limit))
 
     def rows_in_sink(self, run: str, sink: str, limit: int = 10) -> list[int]:
         """Indexes of the first rows of which some token ended in that sink."""
-        with self._engine.connect() as connection:
+        with self._db.reading() as connection:
             return search.rows_in_sink(connection, runs.read_run(connection, run).run_no, sink, limit)
 
     def _lineage(self, connection: Connection, run: RunRecord, row_no: int) -> RowLineage | None:

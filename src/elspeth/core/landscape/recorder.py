@@ -76,7 +76,7 @@ class LandscapeRecorder(TokenRecording, StateRecording, AssignmentRecording, Cal
         self, start: RunStart, nodes: Iterable[NodeStart] = (), edges: Iterable[EdgeStart] = ()
     ) -> int:
         """Put a run with its graph on record as ``running``; returns its number in this database."""
-        with self.db.engine.begin() as connection:
+        with self.db.writing() as connection:
             key = connection.execute(
                 insert(runs_table).values(
                     run_id=start.run_id,
@@ -126,17 +126,17 @@ class LandscapeRecorder(TokenRecording, StateRecording, AssignmentRecording, Cal
     def record_schema(self, run_id: str, node_id: str, schema: Mapping[str, Any]) -> None:
         """Put on record what a source found its columns to be."""
         where = (nodes_table.c.run_id == run_id) & (nodes_table.c.node_id == node_id)
-        with self.db.engine.begin() as connection:
+        with self.db.writing() as connection:
             connection.execute(update(nodes_table).where(where).values(schema_json=_text(schema)))
 
     def hold_run(self, run_no: int) -> Lease:
         """Become the one process that may write to a run. Raises RunHeldError."""
-        with self.db.lock, self.db.engine.begin() as connection:
+        with self.db.writing() as connection:
             return take_lease(connection, run_no, self.clock.now())
 
     def reopen_run(self, run_no: int, kind: str, detail: Mapping[str, Any]) -> None:
         """Put on record that a run goes on that had ended without being complete, and why it may."""
-        with self.db.lock, self.db.engine.begin() as connection:
+        with self.db.writing() as connection:
             connection.execute(
                 update(runs_table)
                 .where(runs_table.c.run_no == run_no)
@@ -158,7 +158,7 @@ class LandscapeRecorder(TokenRecording, StateRecording, AssignmentRecording, Cal
         With a ``lease`` only while that holds (else FencedError), and it is given back.
         """
         now = self.clock.now()
-        with self.db.lock, self.db.engine.begin() as connection:
+        with self.db.writing() as connection:
             if lease is not None:
                 give_back(connection, lease, now)
             connection.execute(delete(artifacts_table).where(artifacts_table.c.run_id == run_id))

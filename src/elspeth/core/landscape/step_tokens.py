@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, Select, func, insert, literal, select, update
-from sqlalchemy.exc import DBAPIError
 
 from elspeth.contracts.errors import LandscapeError
 from elspeth.contracts.plugins import Row
@@ -91,18 +90,12 @@ def transaction(db: LandscapeDB) -> Iterator[Connection]:
 
     Raises LandscapeError when the database refuses.
     """
-    try:
-        with db.lock, db.engine.begin() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                connection.execute(select(func.pg_advisory_xact_lock(_WRITERS_LOCK)))
-            yield connection
-    except DBAPIError as error:
-        raise LandscapeError(
-            f"the landscape can't be written: {str(error.orig).strip()}",
-            fix="nothing of this record was put down; see to the database (space, rights, connection)",
-        ) from error
+    with db.writing() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(select(func.pg_advisory_xact_lock(_WRITERS_LOCK)))
+        yield connection
 
 
 def find_token(connection: Connection, token_id: str, run_id: str | None = None) -> TokenAt | None:
