@@ -8,8 +8,19 @@ import orjson
 
 from elspeth.api.story import Story
 from elspeth.core.canonical import dump
-from elspeth.core.landscape.lineage import Changes, Decision, NodeStateRecord, RowLineage, TokenLineage
+from elspeth.core.landscape.lineage import (
+    BatchMembership,
+    Changes,
+    Decision,
+    MergeRecord,
+    NodeStateRecord,
+    RowLineage,
+    TokenLineage,
+)
 from elspeth.core.landscape.records import ArtifactRecord, CallRecord, ErrorRecord, RunRecord
+
+MOST_OF_A_BATCH = 100
+"""So many members or results of one batch are listed; there may be thousands, of each token."""
 
 
 def story_dict(story: Story) -> dict[str, Any]:
@@ -84,7 +95,9 @@ def _token(token: TokenLineage, story: Story) -> dict[str, Any]:
         "branch": token.branch_name,
         "fork_group_id": token.fork_group_id,
         "join_group_id": token.join_group_id,
-        "parents": list(token.parents),
+        "parents": list(token.parents[:MOST_OF_A_BATCH] if token.origin == "batch" else token.parents),
+        "merge": None if token.merge is None else _merge(token.merge),
+        "batches": [_batch(place) for place in token.batches],
         "outcome": token.outcome,
         "sink": token.sink_name,
         "artifact": artifact_dict(artifact),
@@ -92,8 +105,36 @@ def _token(token: TokenLineage, story: Story) -> dict[str, Any]:
         "ended_at": moment(token.ended_at),
         "steps": [_state(state, token, story) for state in token.states],
         "errors": [_error(error) for error in token.errors],
-        "joined_into": list(token.joined_into),
+        "joined_into": list(token.joined_into[:MOST_OF_A_BATCH]),
         "children": [_token(child, story) for child in token.children],
+    }
+
+
+def _merge(merge: MergeRecord) -> dict[str, Any]:
+    return {
+        "coalesce": merge.coalesce,
+        "policy": merge.policy,
+        "merge": merge.merge,
+        "branches": list(merge.branches),
+        "origins": dict(merge.origins),
+    }
+
+
+def _batch(place: BatchMembership) -> dict[str, Any]:
+    batch = place.batch
+    return {
+        "batch_id": batch.batch_id,
+        "node_id": batch.node_id,
+        "role": "member" if place.role == "in" else "result",
+        "ordinal": place.ordinal,
+        "trigger": batch.trigger_type,
+        "status": batch.status,
+        "created_at": moment(batch.created_at),
+        "completed_at": moment(batch.completed_at),
+        "member_count": len(batch.members),
+        "members": list(batch.members[:MOST_OF_A_BATCH]),
+        "result_count": len(batch.results),
+        "results": list(batch.results[:MOST_OF_A_BATCH]),
     }
 
 

@@ -10,6 +10,7 @@ from rich.tree import Tree
 from elspeth.api.story import Story
 from elspeth.cli.decisions import decision_lines
 from elspeth.cli.flow import Flow
+from elspeth.cli.gatherings import made_of, taken_up, taken_up_at
 from elspeth.cli.styles import END_STYLES, STATUS_STYLES
 from elspeth.cli.text import duration, moment, place, printable, quantity, value
 from elspeth.core.landscape.lineage import Changes, NodeStateRecord, RowLineage, TokenLineage
@@ -18,7 +19,7 @@ from elspeth.core.landscape.records import CallRecord, ErrorRecord, RunRecord
 _GAP = "  "
 _ASKED = "  <- asked for"
 _CHANGED_WIDTH = 30
-_SPLITS: Mapping[str, str] = {"fork": "branch", "expand": "part"}
+_KINDS: Mapping[str, str] = {"fork": "branch", "expand": "part", "join": "joined", "batch": "result"}
 
 
 def run_line(run: RunRecord) -> Text:
@@ -72,10 +73,15 @@ class _Teller:
             self._steps(end.add(self._branch(child, position)), child, list(child.states))
 
     def _branch(self, token: TokenLineage, position: int) -> Text:
-        kind = _SPLITS.get(token.origin or "", token.origin or "token")
+        kind = _KINDS.get(token.origin or "", token.origin or "token")
         name = token.branch_name if token.origin == "fork" and token.branch_name else str(position)
+        if token.merge is not None:
+            name = token.merge.coalesce
         label = Text.assemble((f"{kind} ", "dim"), (printable(name), "bold cyan"))
-        return label.append(_GAP).append_text(self._token_id(token.token_id))
+        label.append(_GAP).append_text(self._token_id(token.token_id))
+        for line in made_of(token):
+            label.append("\n").append_text(line)
+        return label
 
     def _token_id(self, token_id: str) -> Text:
         if token_id == self._story.token_id:
@@ -99,6 +105,7 @@ class _Teller:
         for decision in token.decisions:
             if decision.state_id == state.state_id:
                 parts += decision_lines(decision)
+        parts += [taken_up(place) for place in token.batches if taken_up_at(place, state)]
         return Group(*parts)
 
     def _node(self, node_id: str) -> Text:
@@ -114,7 +121,9 @@ class _Teller:
         if token.outcome is None:
             return Text("still on its way", style="cyan")
         label = Text().append(token.outcome, style=END_STYLES.get(token.outcome, "cyan"))
-        if token.children:
+        if token.outcome == "COALESCED" and token.joined_into:
+            return label.append(f" into {printable(token.joined_into[0])}")
+        if token.children and token.outcome != "CONSUMED_IN_BATCH":
             return label.append(f" into {len(token.children)}")
         if token.sink_name is None:
             return label

@@ -1,14 +1,16 @@
 """Putting one row's lineage together from what is stored of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape import ids
 from elspeth.core.landscape.lineage import (
+    BatchMembership,
     Branch,
     Decision,
     End,
+    MergeRecord,
     NodeStateRecord,
     RoutingEventRecord,
     RowLineage,
@@ -24,7 +26,8 @@ class RowMaterial:
     """All that the database holds of one row.
 
     ``errors`` and ``calls`` go by state id; ``joins`` maps token number → ids of its parents,
-    ``joined_into`` token number → ids of tokens that took it in.
+    ``joined_into`` token number → ids of tokens that took it in,
+    ``batches`` token number → its places in batches.
     """
 
     run_id: str
@@ -35,6 +38,7 @@ class RowMaterial:
     calls: Mapping[str, Sequence[CallRecord]]
     joins: Mapping[int, Sequence[str]]
     joined_into: Mapping[int, Sequence[str]]
+    batches: Mapping[int, Sequence[BatchMembership]] = field(default_factory=dict)
 
 
 def token_id_of(run_id: str, trace: StoredTrace) -> str:
@@ -93,7 +97,8 @@ def _token(
     own_id = token_id_of(run_id, trace)
     states = tuple(_state(own_id, trace, step, data, position) for position, step in enumerate(path.steps))
     events = tuple(_event(material, own_id, trace, path, event) for event in path.events)
-    parents = tuple(material.joins.get(trace.token_no, ()))
+    places = tuple(material.batches.get(trace.token_no, ()))
+    parents = tuple(material.joins.get(trace.token_no, ())) or _members(path, places)
     if trace.parent_no is not None and not parents:
         parent = next(other for other in material.traces if other.token_no == trace.parent_no)
         parents = (token_id_of(run_id, parent),)
@@ -121,7 +126,30 @@ def _token(
         calls=tuple(call for state in states for call in material.calls.get(state.state_id, ())),
         parents=parents,
         children=children,
-        joined_into=tuple(material.joined_into.get(trace.token_no, ())),
+        joined_into=tuple(material.joined_into.get(trace.token_no, ())) or _results(path, places),
+        merge=_merge(path),
+        batches=places,
+    )
+
+
+def _members(path: StoredPath, places: Sequence[BatchMembership]) -> tuple[str, ...]:
+    """What a batch's result was made of."""
+    made = next((place for place in places if place.role == "out"), None) if path.origin == "batch" else None
+    return () if made is None else made.batch.members
+
+
+def _results(path: StoredPath, places: Sequence[BatchMembership]) -> tuple[str, ...]:
+    """What came of the batch that took a token up for good."""
+    taken = [place for place in places if place.role == "in"] if path.ending == "batched" else []
+    return taken[-1].batch.results if taken else ()
+
+
+def _merge(path: StoredPath) -> MergeRecord | None:
+    facts = path.merge
+    if facts is None:
+        return None
+    return MergeRecord(
+        facts.get("coalesce", ""), facts["policy"], facts["merge"], tuple(facts["branches"]), facts["origins"]
     )
 
 

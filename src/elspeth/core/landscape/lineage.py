@@ -98,12 +98,54 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class MergeRecord:
+    """How a coalesce made a row of several.
+
+    ``branches`` are those that had arrived, in the order of the settings and of the token's parents;
+    ``origins`` names, for each field, the branch that its value came from.
+    """
+
+    coalesce: str
+    policy: str
+    merge: str
+    branches: tuple[str, ...]
+    origins: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """One batch of an aggregation: the tokens that it took up and those that came of it, in order.
+
+    ``trigger_type`` is count, timeout, condition or end_of_source. With ``output_mode:
+    passthrough`` members and results are the same tokens; a failed batch has no results.
+    """
+
+    batch_id: str
+    node_id: str
+    trigger_type: str
+    status: str
+    created_at: datetime
+    completed_at: datetime | None
+    members: tuple[str, ...]
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchMembership:
+    """A token's part in a batch: ``role`` is ``in`` for a member and ``out`` for a result."""
+
+    role: str
+    ordinal: int
+    batch: BatchRecord
+
+
+@dataclass(frozen=True, slots=True)
 class TokenLineage:
     """One token. ``origin`` is None for the row as it was read, else fork, expand, join or batch.
 
     ``parents`` are token ids (several for a join); ``children`` are the tokens of the same row that
     this one is the first parent of; ``joined_into`` names tokens that took this one in as one of
-    several.
+    several. ``merge`` is set for a joined token, ``batches`` for members and results of batches.
     """
 
     token_id: str
@@ -126,6 +168,8 @@ class TokenLineage:
     parents: tuple[str, ...]
     children: tuple["TokenLineage", ...]
     joined_into: tuple[str, ...]
+    merge: MergeRecord | None = None
+    batches: tuple[BatchMembership, ...] = ()
 
     @property
     def end(self) -> End:
@@ -150,7 +194,8 @@ class RowLineage:
     """Everything that is known of one source row.
 
     ``source_data`` is None if its payload was purged. ``roots`` has one token, or more where a
-    batch made tokens that belong to this row and have no parent in it.
+    caller of the recorder made several tokens of the row. What a batch gave belongs to the row of
+    the batch's first member.
     """
 
     row_id: str

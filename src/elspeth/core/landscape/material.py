@@ -8,6 +8,7 @@ from sqlalchemy import Connection, RowMapping, bindparam, text
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape import ids
 from elspeth.core.landscape.assembling import RowMaterial, token_id_of
+from elspeth.core.landscape.batching import read_batches
 from elspeth.core.landscape.records import CallRecord, EdgeRecord, ErrorRecord
 from elspeth.core.landscape.statements import statement
 from elspeth.core.landscape.stored import PathCache, StoredPath, StoredTrace, instant, read_traces
@@ -52,8 +53,7 @@ def read_material(
     key = {"run_no": run_no, "row_no": row_no}
     origins = {path.origin for path in paths.values()}
     endings = {path.ending for path in paths.values()}
-    made_by_join = not origins.isdisjoint(("join", "batch"))
-    taken_in = not endings.isdisjoint(("joined", "batched"))
+    made_by_join, taken_in = "join" in origins, "joined" in endings
     return RowMaterial(
         run_id=run_id,
         traces=traces,
@@ -63,16 +63,17 @@ def read_material(
         calls=_calls(connection, run_id, traces, paths),
         joins=_parents(connection, run_id, key) if made_by_join else {},
         joined_into=_children(connection, run_id, key) if taken_in else {},
+        batches=read_batches(connection, run_id, key),
     )
 
 
 def read_errors(connection: Connection, run: tuple[int, str], limit: int) -> list[ErrorRecord]:
     """The first errors of a run in row order. ``run`` is its number and id."""
     rows = connection.execute(_ERRORS_OF_RUN, {"run_no": run[0], "limit": limit}).mappings()
-    return [_error_record(run[1], row) for row in rows]
+    return [error_record(run[1], row) for row in rows]
 
 
-def _error_record(run_id: str, row: RowMapping) -> ErrorRecord:
+def error_record(run_id: str, row: RowMapping) -> ErrorRecord:
     """One row of ``trace_errors``, with its token's aliases."""
     try:
         reason = orjson.loads(row["reason"])
@@ -98,7 +99,7 @@ def _error_record(run_id: str, row: RowMapping) -> ErrorRecord:
 def _errors(connection: Connection, run_id: str, key: Mapping[str, int]) -> dict[int, list[ErrorRecord]]:
     found: dict[int, list[ErrorRecord]] = {}
     for row in connection.execute(_ERRORS, key).mappings():
-        found.setdefault(row["token_no"], []).append(_error_record(run_id, row))
+        found.setdefault(row["token_no"], []).append(error_record(run_id, row))
     return found
 
 

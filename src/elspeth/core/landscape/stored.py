@@ -19,7 +19,7 @@ _MAX_PATHS = 10_000
 _TRACES = text("SELECT * FROM traces WHERE run_no = :run_no AND row_no = :row_no ORDER BY token_no")
 _PATHS = text(
     f"""SELECT p.path_no, p.source_node_id, p.branch_name, p.origin, p.shape, p.ending, p.sink_node_id,
-        {OUTCOME} AS outcome
+        p.merge, {OUTCOME} AS outcome
         FROM paths p LEFT JOIN edges e ON e.edge_id = p.last_edge_id
         LEFT JOIN nodes n ON n.run_id = e.run_id AND n.node_id = e.from_node_id
         WHERE p.run_no = :run_no AND p.path_no IN :path_nos"""
@@ -72,7 +72,10 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredPath:
-    """One way through the graph, with the terminal state that it leads to (None: still open)."""
+    """One way through the graph, with the terminal state that it leads to (None: still open).
+
+    ``merge`` is what is on record of how a joined row was made.
+    """
 
     path_no: int
     source_node_id: str | None
@@ -84,6 +87,7 @@ class StoredPath:
     outcome: str | None
     steps: tuple[StoredStep, ...]
     events: tuple[StoredEvent, ...]
+    merge: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,22 +158,24 @@ class PathCache:
 def read_traces(connection: Connection, run_no: int, row_no: int) -> list[StoredTrace]:
     """All tokens of one row, by number."""
     rows = connection.execute(_TRACES, {"run_no": run_no, "row_no": row_no})
-    return [
-        StoredTrace(
-            row_no=row.row_no,
-            token_no=row.token_no,
-            path_no=row.path_no,
-            parent_no=row.parent_no,
-            t0=row.t0,
-            times=tuple(_json(row.times, f"the times of row {row_no}, token {row.token_no}")),
-            hashes=bytes(row.hashes),
-            payload=row.payload,
-            deltas=row.deltas,
-            row_alias=row.row_alias,
-            token_alias=row.token_alias,
-        )
-        for row in rows
-    ]
+    return [stored_trace(row) for row in rows]
+
+
+def stored_trace(row: Any) -> StoredTrace:
+    """A row of ``traces``, with all its columns, as a value."""
+    return StoredTrace(
+        row_no=row.row_no,
+        token_no=row.token_no,
+        path_no=row.path_no,
+        parent_no=row.parent_no,
+        t0=row.t0,
+        times=tuple(_json(row.times, f"the times of row {row.row_no}, token {row.token_no}")),
+        hashes=bytes(row.hashes),
+        payload=row.payload,
+        deltas=row.deltas,
+        row_alias=row.row_alias,
+        token_alias=row.token_alias,
+    )
 
 
 def instant(micros: int) -> datetime:
@@ -204,6 +210,7 @@ def _read_paths(connection: Connection, run_no: int, path_nos: Sequence[int]) ->
             outcome=row.outcome,
             steps=tuple(steps.get(row.path_no, ())),
             events=tuple(events.get(row.path_no, ())),
+            merge=None if row.merge is None else _json(row.merge, f"the merge of path {row.path_no}"),
         )
         for row in connection.execute(_PATHS, wanted)
     ]

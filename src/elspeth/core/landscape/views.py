@@ -100,9 +100,10 @@ def view_statements(dialect: str) -> dict[str, str]:
             JOIN batch_tokens m ON m.run_no = o.run_no AND m.batch_no = o.batch_no AND m.role = 'in'
             JOIN traces u ON u.run_no = m.run_no AND u.row_no = m.row_no AND u.token_no = m.token_no
             WHERE p.origin = 'batch'""",
-        "batch_members": """SELECT b.batch_id, r.run_id || '-' || m.row_no || '-' || m.token_no AS token_id, m.ordinal
+        "batch_members": f"""SELECT b.batch_id, {TOKEN_ID} AS token_id, m.ordinal
             FROM batch_tokens m JOIN runs r ON r.run_no = m.run_no
             JOIN batches b ON b.run_no = m.run_no AND b.batch_no = m.batch_no
+            JOIN traces t ON t.run_no = m.run_no AND t.row_no = m.row_no AND t.token_no = m.token_no
             WHERE m.role = 'in'""",
         "token_outcomes": f"""SELECT {TOKEN_ID} AS token_id, r.run_id, {OUTCOME} AS outcome,
             p.sink_node_id AS sink_name, {last} AS recorded_at

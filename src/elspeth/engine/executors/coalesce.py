@@ -177,6 +177,7 @@ class CoalesceStep:
         joined.join = tokens[0].join
         joined.branch_name = parent.branch_name
         record = {
+            "coalesce": self.node_id,
             "branches": [branch for branch in self.branches if branch in group.arrived],
             "merge": self._settings.merge,
             "origins": merged.origins,
