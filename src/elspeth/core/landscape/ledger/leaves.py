@@ -1,0 +1,121 @@
+"""Leaves: one SHA-256 per record of the audit trail, over an encoding that no other record can have.
+
+A leaf is ``SHA-256(0x00 ‖ domain ‖ 0x0A ‖ encoding)``, as in RFC 9162. The domain names the kind of
+record and the version of its encoding. The encoding of a list of values is: their number (4
+bytes), one letter for the type of each (n null, i integer, s text, b bytes, d float), then 8 bytes
+for each that is not null (the integer itself; else the number of bytes that follow for it), then
+those bytes. All numbers are big-endian. From these the values can be read back, so two records
+with the same encoding are the same record.
+
+The contents of a row (``payload`` and ``deltas``) are in a trace's leaf by their own hash: what a
+purge takes away later can be told from what somebody changed.
+"""
+
+from collections.abc import Sequence
+from hashlib import sha256
+from struct import Struct, error, pack
+from typing import Any
+
+VERSION = 1
+_FLOAT = Struct(">d")
+_LENGTHS = Struct(">qq")
+_TRACE_DOMAIN = b"\x00elspeth trace 1\n"
+# The two forms of a trace that the engine writes: a row's first token, and one with a parent.
+_FIRST = Struct(f">{len(_TRACE_DOMAIN)}sI11s8q")
+_CHILD = Struct(f">{len(_TRACE_DOMAIN)}sI11s9q")
+_FIRST_TYPES, _CHILD_TYPES = b"iiiinisbbnn", b"iiiiiisbbnn"
+
+Values = Sequence[Any]
+
+
+def domain(kind: str) -> bytes:
+    """The bytes that a leaf of this kind begins with, the 0x00 of RFC 9162 included."""
+    return f"\x00elspeth {kind} {VERSION}\n".encode()
+
+
+def encode(values: Values) -> bytes:
+    """The encoding of a list of values: None, int, str, bytes and float. Raises TypeError for others."""
+    types = bytearray()
+    numbers: list[int] = []
+    bodies: list[bytes] = []
+    for value in values:
+        if value is None:
+            types += b"n"
+            continue
+        if isinstance(value, int):
+            types += b"i"
+            numbers.append(value)
+            continue
+        if isinstance(value, str):
+            types += b"s"
+            body = value.encode("utf-8", "surrogateescape")
+        elif isinstance(value, bytes):
+            types += b"b"
+            body = value
+        elif isinstance(value, float):
+            types += b"d"
+            body = _FLOAT.pack(value)
+        else:
+            raise TypeError(f"a leaf can't hold {type(value).__name__}")
+        numbers.append(len(body))
+        bodies.append(body)
+    head = pack(f">I{len(types)}s{len(numbers)}q", len(types), bytes(types), *numbers)
+    return head + b"".join(bodies)
+
+
+def leaf(kind: str, values: Values) -> bytes:
+    """The leaf of one record of this kind. A trace has its own: `trace_leaf`."""
+    return sha256(domain(kind) + encode(values)).digest()
+
+
+def content_hash(payload: Any, deltas: Any) -> bytes:
+    """The hash of what a trace holds of its row: SHA-256 over both lengths (-1: null) and both texts."""
+    if payload is None:
+        if deltas is None:
+            return _EMPTY
+        body, first, second = deltas.encode(), -1, 0
+    elif deltas is None:
+        body = payload.encode()
+        first, second = len(body), -1
+    else:
+        body = payload.encode()
+        first = len(body)
+        body += deltas.encode()
+    if deltas is not None:
+        second = len(body) - max(first, 0)
+    return sha256(_LENGTHS.pack(first, second) + body).digest()
+
+
+_EMPTY = sha256(_LENGTHS.pack(-1, -1)).digest()
+
+
+def trace_leaf(row: Values) -> bytes:
+    """The leaf of a row of ``traces``, all columns in their order."""
+    run_no, row_no, token_no, path_no, parent_no, t0, times, hashes, payload, deltas, alias, other = row
+    if alias is None and other is None:
+        try:
+            at = times.encode()
+            held = content_hash(payload, deltas)
+            if parent_no is None:
+                head = _FIRST.pack(
+                    _TRACE_DOMAIN, 11, _FIRST_TYPES, run_no, row_no, token_no, path_no, t0, len(at),
+                    len(hashes), 32,
+                )  # fmt: skip
+            else:
+                head = _CHILD.pack(
+                    _TRACE_DOMAIN, 11, _CHILD_TYPES, run_no, row_no, token_no, path_no, parent_no, t0,
+                    len(at), len(hashes), 32,
+                )  # fmt: skip
+            return sha256(b"".join((head, at, hashes, held))).digest()
+        except (AttributeError, TypeError, UnicodeEncodeError, error):
+            pass  # values of other types than the engine writes: the general form tells them apart
+    return leaf("trace", [*row[:8], _any_content(payload, deltas), alias, other])
+
+
+def _any_content(payload: Any, deltas: Any) -> bytes:
+    if isinstance(payload, str | None) and isinstance(deltas, str | None):
+        try:
+            return content_hash(payload, deltas)
+        except UnicodeEncodeError:
+            pass
+    return sha256(b"odd" + encode([payload, deltas])).digest()
