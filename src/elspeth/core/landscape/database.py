@@ -12,6 +12,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from elspeth.contracts.errors import LandscapeError, LandscapeVersionError, NotFoundError, UsageError
+from elspeth.core.landscape.ledger.sealing import Proof
 from elspeth.core.landscape.schema import SCHEMA_VERSION, metadata
 from elspeth.core.landscape.views import view_statements
 
@@ -30,6 +31,7 @@ class LandscapeDB:
         # Threads that write single records take turns: in memory they share one connection, and
         # so one transaction, which the first of them to be done would end for all.
         self.lock = RLock()
+        self.proof = Proof()
 
     @classmethod
     def in_memory(cls) -> "LandscapeDB":

@@ -180,6 +180,8 @@ class LandscapeRecorder(TokenRecording, StateRecording, AssignmentRecording, Cal
                 .where(runs_table.c.run_id == run_id)
                 .values(status=status, completed_at=now, error=error)
             )
+            head = self.db.proof.close(connection, run_id)
+        self.db.proof.publish(head)
         return now
 
 

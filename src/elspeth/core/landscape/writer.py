@@ -13,7 +13,9 @@ from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape.bulk import insert_rows
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.leases import Lease, renew
-from elspeth.core.landscape.paths import PathBook, event_rows, path_row, step_rows
+from elspeth.core.landscape.ledger import Written
+from elspeth.core.landscape.ledger.records import path_values
+from elspeth.core.landscape.paths import Path, PathBook, event_rows, path_row, step_rows
 from elspeth.core.landscape.tables import (
     checkpoints_table,
     metadata,
@@ -89,6 +91,8 @@ class GroupWriter:
                 for table, rows in group.others.items():
                     insert_rows(connection, metadata.tables[table], rows)
                 _put_checkpoint(connection, run_no, checkpoint)
+                written = Written(group.traces, _path_records(run_no, paths), group.others)
+                head = self._db.proof.seal(connection, run_no, written)
         except (DBAPIError, self._db.engine.dialect.loaded_dbapi.Error) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise LandscapeError(
@@ -96,6 +100,7 @@ class GroupWriter:
                 fix="what was committed before is safe; see to the database (space, rights, connection),"
                 " then go on with `elspeth resume`",
             ) from error
+        self._db.proof.publish(head)
 
     def _delete(self, connection: Connection, table: Table, keys: Sequence[tuple[int, int]]) -> None:
         if not keys:
@@ -108,6 +113,15 @@ class GroupWriter:
         connection.execute(
             delete(table).where(where), [{"of_row": row, "of_token": token} for row, token in keys]
         )
+
+
+def _path_records(run_no: int, paths: Sequence[Path]) -> dict[int, list[Any]]:
+    """The new paths as they become leaves, by number."""
+    return {
+        row[1]: path_values(row, step_rows(run_no, path), event_rows(run_no, path))
+        for path in paths
+        for row in [path_row(run_no, path)]
+    }
 
 
 def _put_checkpoint(connection: Connection, run_no: int, checkpoint: Checkpoint) -> None:
