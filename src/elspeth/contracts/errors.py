@@ -11,6 +11,7 @@ ElspethError                        exit code
 ├── SinkError                       3   the output cannot be written
 ├── LandscapeError                  3   the audit trail cannot be written or is inconsistent
 ├── PluginError                     3   a plugin broke its contract
+├── RetryableError                  3   something outside failed that may work the next time
 └── RunInterruptedError             130 somebody stopped the run; it is consistent and resumable
 """
 
@@ -136,6 +137,10 @@ class LandscapeError(ElspethError):
 
 class PluginError(ElspethError):
     """A plugin broke its contract (raised, or returned something that it must not)."""
+
+
+class RetryableError(ElspethError):
+    """Something outside failed that may work the next time; raised by a transform, its row is tried again."""
 
 
 class RunInterruptedError(ElspethError):

@@ -17,9 +17,11 @@ class Clock:
     """
 
     ns: Callable[[], int]
+    sleep: Callable[[float], None]
 
     def __init__(self) -> None:
         self.ns = time.perf_counter_ns
+        self.sleep = time.sleep
         self.epoch_ns = time.time_ns() - time.perf_counter_ns()
 
     def now(self) -> datetime:

@@ -148,23 +148,34 @@ class ErrorExit:
         self.destination = destination
 
     def take(
-        self, token: LiveToken, reason: Mapping[str, Any], *, attempt: int = 1, kind: str = "transform"
+        self,
+        token: LiveToken,
+        reason: Mapping[str, Any],
+        *,
+        attempt: int = 1,
+        gap: bool = False,
+        kind: str = "transform",
     ) -> Step:
-        """Record that ``token`` failed at this node now, and return the step at which it ends."""
-        path = token.path.children.get((self, attempt))
+        """Record that ``token`` failed at this node now, and return the step at which it ends.
+
+        ``gap``: the token waited before, and the caller has put down when this attempt began.
+        """
+        key = (self, attempt, gap)
+        path = token.path.children.get(key)
         if path is None:
-            path = token.path.grow((self, attempt), self._path_step(attempt))
+            path = token.path.grow(key, self._path_step(attempt, gap=gap))
         token.path = path
         token.times.append(self._workshop.clock.ns())
         token.error = {"node": self._node_id, **reason}
         self._workshop.note_error(token, self._node_id, reason, self.destination, attempt=attempt, kind=kind)
         return self._target
 
-    def _path_step(self, attempt: int) -> PathStep:
+    def _path_step(self, attempt: int, *, gap: bool) -> PathStep:
         return PathStep(
             self._node_id,
             status="failed",
             attempt=attempt,
+            gap=gap,
             events=(Event(self._edge_id, EdgeMode.DIVERT),),
             exit_edge=self._edge_id,
             ending="discarded" if isinstance(self._target, Discard) else None,

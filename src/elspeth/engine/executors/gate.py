@@ -76,6 +76,10 @@ class GateStep:
                 token,
                 {"error": f"the condition gave {label!r}, for which there is no route (there are: {known})"},
             )
+        return self._send(token, route)
+
+    def _send(self, token: LiveToken, route: Route) -> Step | None:
+        """Put the decision on record, and send the token, or its copies, on."""
         token.times.append(self._ns())
         step = route.path_step
         path = token.path.children.get(step)
