@@ -120,6 +120,7 @@ def test_mistakes_hide_neither_each_other_nor_anything_else(folder: Path, names:
         (GOOD.replace("condition: ", "condtion: "), ["unknown key 'condtion' in gates.0"]),
         (GOOD.replace("condition: \"row['amount'] > 1000\"", "mode: move"), ["gates.0 has no 'condition'",
                                                                             "the key 'mode' stands twice"]),
+        (GOOD.replace("sqlite:///audit.db", "mysql://u:geheim@h/x"), ["a landscape can't live in 'mysql'"]),
         (GOOD.replace("sinks:", "snks:"), ["unknown key 'snks'"]),
         (GOOD.replace("source:", "sorce:"), ["unknown key 'sorce'"]),
         (GOOD.replace("  failed: {", "  a b: {").replace("field_mapper", "field_maper"),
