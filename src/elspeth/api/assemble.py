@@ -10,12 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from elspeth.api.variants import Experiments, plans_of, prepare_experiments
 from elspeth.contracts.errors import ConfigurationError, ElspethError, ExpressionError, Location, Problem
 from elspeth.contracts.schema import PluginSchema
 from elspeth.core.canonical import digest
 from elspeth.core.config import AggregationSettings, Draft, LoadedPipeline, TransformSettings, draft_pipeline
 from elspeth.core.config.document import KeyPath
-from elspeth.core.dag import Graph, build_graph, check_without_wires
+from elspeth.core.dag import Graph, build_graph, check_varied, check_without_wires, vary
 from elspeth.core.expressions import Expression, compile_expression
 from elspeth.core.secrets import Redactor
 from elspeth.engine.assembly import QUARANTINE, Assembly
@@ -75,6 +76,8 @@ class _Assembler:
         self._make(self._aggregations, self._catalog.transform, _named(settings.aggregations), "aggregations")
         self._check_kinds()
         self._make(self._sinks, self._catalog.sink, settings.sinks, "sinks")
+        experiments = prepare_experiments(self._loaded, self._catalog)
+        self._problems += experiments.problems
         self._compile_conditions()
         self._refuse_what_comes_later()
         graph = self._graph()
@@ -87,7 +90,9 @@ class _Assembler:
             plugin = self._transforms.get(item.name) or self._aggregations[item.name]
             plugin.node_id = item.name
             plugin.on_error = item.on_error or QUARANTINE
+        graph = self._varied(graph, experiments)
         record = self._redactor.tree(self._loaded.resolved(), self._loaded.from_environment)
+        plans, variant_configs = plans_of(experiments, record)
         assembly = Assembly(
             graph=graph,
             sources=self._sources,
@@ -97,10 +102,11 @@ class _Assembler:
             conditions=self._conditions,
             pipeline_settings=settings,
             settings=record,
-            node_configs=_node_configs(record),
+            node_configs=_node_configs(record) | variant_configs,
             config_hash=digest(record).hex(),
             pipeline=str(self._loaded.path),
             envelopes=envelopes,
+            experiments=plans,
         )
         return Assembled(self._loaded, assembly, self._url)
 
@@ -156,9 +162,25 @@ class _Assembler:
 
     def _refuse_what_comes_later(self) -> None:
         settings = self._loaded.settings
-        for section in ("experiments", "depends_on"):
+        for section in ("depends_on",):
             if getattr(settings, section):
                 self._complain((section,), f"{section} can't be run yet", "take it out of the file")
+
+    def _varied(self, graph: Graph, experiments: Experiments) -> Graph:
+        """The graph with the variants in it, and their plugins among the transforms."""
+        if not experiments.variations:
+            return graph
+        graph = vary(graph, experiments.variations)
+        for node_id, plugin in experiments.plugins.items():
+            plugin.on_error = self._transforms[node_id.partition("@")[0]].on_error
+        self._transforms |= experiments.plugins
+        for name in experiments.replaced():
+            del self._transforms[name]
+        for variation in experiments.variations:
+            if variation.shadows:
+                self._sinks[variation.shadow_sink] = self._catalog.sink("null")({})
+        check_varied(self._loaded, graph, self, self._conditions | experiments.conditions)
+        return graph
 
     def _graph(self) -> Graph | None:
         try:

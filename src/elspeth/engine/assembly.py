@@ -7,10 +7,11 @@ from typing import Any
 from elspeth.contracts.enums import EdgeMode, NodeType
 from elspeth.contracts.plugins import BatchTransform, PluginContext, Row, Sink, Source, Transform
 from elspeth.core.config import PipelineSettings
-from elspeth.core.dag import Edge, Graph, JoinMap
+from elspeth.core.dag import EXPERIMENT, UNEXPOSED, Edge, Graph, JoinMap
 from elspeth.core.expressions import Expression
 from elspeth.engine.executors.aggregation import AggregationStep
 from elspeth.engine.executors.coalesce import CoalesceStep, Door
+from elspeth.engine.executors.experiment import ExperimentPlan, ExperimentStep
 from elspeth.engine.executors.gate import Exit, GateStep, Route
 from elspeth.engine.executors.sink import SinkStep
 from elspeth.engine.executors.source import SourceStep
@@ -30,6 +31,7 @@ class Assembly:
     ``conditions`` are those of gates and of aggregations' triggers, by node. ``settings`` and
     ``node_configs`` are what goes on record: JSON-able, secrets already replaced.
     ``envelopes`` names the sinks that get the error and the whole row instead of the row alone.
+    ``experiments`` are those that are at work, by the node that assigns.
     """
 
     graph: Graph
@@ -44,6 +46,7 @@ class Assembly:
     config_hash: str
     pipeline: str = ""
     envelopes: frozenset[str] = field(default_factory=frozenset)
+    experiments: Mapping[str, ExperimentPlan] = field(default_factory=dict)
 
 
 Holding = AggregationStep | CoalesceStep
@@ -172,6 +175,8 @@ class _Linker:
             return step
         if kind is NodeType.AGGREGATION:
             return self._aggregation(node_id)
+        if self._graph.node(node_id).plugin_name == EXPERIMENT:
+            return self._experiment(node_id)
         return self._gate(node_id) if kind is NodeType.GATE else self._transform(node_id)
 
     def _transform(self, node_id: str) -> TransformStep:
@@ -200,6 +205,28 @@ class _Linker:
             step.routes[label] = route
             if copies:
                 self._routes.append((route, leaving))
+        step.failed = self._error_exit_of(node_id)
+        return step
+
+    def _experiment(self, node_id: str) -> ExperimentStep:
+        plan = self._assembly.experiments[node_id]
+        step = ExperimentStep(self._workshop, plan)
+        self._steps[node_id] = step
+        edges = {edge.to_node: edge for edge in self._moves(node_id)}
+        named = {"experiment": plan.experiment.experiment_id, "phase": plan.phase}
+        if plan.experiment.mode == "paired":
+            copies = [edges[node] for node in plan.variants.values()]
+            exits = [self._exit(edge) for edge in copies]
+            route = Route(node_id, exits, EdgeMode.COPY, {**named, "variants": list(plan.variants)})
+            self._routes.append((route, copies))
+            step.variants = [route] * len(copies)
+        else:
+            for variant, node in plan.variants.items():
+                way = [self._exit(edges[node])]
+                step.variants.append(Route(node_id, way, EdgeMode.MOVE, {**named, "variant": variant}))
+        for edge in edges.values():
+            if edge.label == UNEXPOSED and edge.to_node not in plan.variants.values():
+                step.unexposed = Route(node_id, [self._exit(edge)], EdgeMode.MOVE, {**named, "variant": None})
         step.failed = self._error_exit_of(node_id)
         return step
 

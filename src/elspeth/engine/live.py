@@ -56,6 +56,11 @@ class LiveToken:
         return f"{self.run_id}-{self.row_no}-{self.token_no}"
 
     @property
+    def root(self) -> "LiveToken":
+        """The first token of the row."""
+        return self._root or self
+
+    @property
     def last_number(self) -> int:
         """The highest token number of the row so far."""
         return (self._root or self).last_child

@@ -1,7 +1,8 @@
 """Pipeline files: reading them strictly, with a place and a remedy for everything that is wrong."""
 
+from elspeth.core.config.assigning import HASH_VERSION, Assigner, bucket_of, exposure_bucket
 from elspeth.core.config.document import KeyPath
-from elspeth.core.config.experiments import ExperimentConfig, VariantConfig
+from elspeth.core.config.experiments import ExperimentConfig, MetricConfig, VariantConfig
 from elspeth.core.config.json_schema import pipeline_json_schema
 from elspeth.core.config.loaded import LoadedPipeline
 from elspeth.core.config.loader import Draft, draft_pipeline, load_pipeline
@@ -18,13 +19,16 @@ from elspeth.core.config.pipeline import PipelineSettings
 from elspeth.core.config.reference import SettingDoc, iter_settings
 
 __all__ = [
+    "HASH_VERSION",
     "AggregationSettings",
+    "Assigner",
     "CoalesceSettings",
     "Draft",
     "ExperimentConfig",
     "GateSettings",
     "KeyPath",
     "LoadedPipeline",
+    "MetricConfig",
     "PipelineSettings",
     "QueueSettings",
     "SettingDoc",
@@ -32,7 +36,9 @@ __all__ = [
     "SourceSettings",
     "TransformSettings",
     "VariantConfig",
+    "bucket_of",
     "draft_pipeline",
+    "exposure_bucket",
     "iter_settings",
     "load_pipeline",
     "pipeline_json_schema",

@@ -1,12 +1,12 @@
 """Experiments: which variant of a transform a row meets, decided the same way for ever."""
 
-import hashlib
 import math
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from elspeth.core.config.assigning import bucket_of
 from elspeth.core.config.models_base import Settings, StepName, Text, broken_rule, shown
 
 
@@ -200,6 +200,11 @@ class ExperimentConfig(Settings):
                 )
 
     @property
+    def control_id(self) -> str:
+        """The variant to compare with: ``control``, else the first."""
+        return self.control or self.variants[0].variant_id
+
+    @property
     def total_weight(self) -> int | float:
         """The exact sum of the weights: 100 in every experiment that was accepted."""
         return _tidy(sum((_hundredths(variant.weight) for variant in self.variants), Decimal()) * CENTI)
@@ -212,9 +217,7 @@ class ExperimentConfig(Settings):
         ``experiment_id:row_id`` modulo 100; where a weight has decimals each bucket is divided into
         100 more, which leaves integer weights as they were.
         """
-        digest = hashlib.sha256(f"{self.experiment_id}:{row_id}".encode()).digest()
-        number = int.from_bytes(digest, "big")
-        fine = (number % 100) * 100 + (number // 100) % 100
+        fine = bucket_of(self.experiment_id, row_id).fine
         cumulative = Decimal()
         for variant in self.variants:
             cumulative += _hundredths(variant.weight)

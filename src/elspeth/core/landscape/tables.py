@@ -303,6 +303,12 @@ experiment_assignments_table = Table(
     Column("variant_id", Text, nullable=False),
     Column("transform_overrides_json", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("unit", Text),  # what was hashed; null where a caller of the recorder did not say
+    Column("bucket", Integer),  # of 100
+    Column("sub_bucket", Integer),  # of 100, within the bucket
+    Column("exposure_bucket", Integer),  # of 10,000; null where every unit takes part
+    Column("phase", Text),  # changes with the variants and their weights
+    Column("hash_version", Integer),
     UniqueConstraint("run_id", "row_id", "experiment_id"),
     Index("ix_exp_assignments_experiment", "run_id", "experiment_id"),
     Index("ix_exp_assignments_variant", "experiment_id", "variant_id"),

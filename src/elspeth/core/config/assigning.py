@@ -1,0 +1,66 @@
+"""From a unit to its variant: the same in every process, on every machine, in every release."""
+
+from decimal import Decimal
+from hashlib import sha256
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from elspeth.core.config.experiments import ExperimentConfig
+
+HASH_VERSION = 1
+"""On record with every assignment: which formula made it. It changes if the formula ever does."""
+
+FINE = 10_000
+_CENTI = Decimal("0.01")
+
+
+class Bucket(NamedTuple):
+    """Where a unit falls: ``bucket`` of 100, and of 100 within that."""
+
+    bucket: int
+    sub_bucket: int
+
+    @property
+    def fine(self) -> int:
+        """Of 10,000; compared with weights in hundredths of a percent."""
+        return self.bucket * 100 + self.sub_bucket
+
+
+def bucket_of(experiment_id: str, unit: str) -> Bucket:
+    """SHA-256 of ``experiment_id:unit``, modulo 100, and the next two decimal digits."""
+    number = int.from_bytes(sha256(f"{experiment_id}:{unit}".encode()).digest(), "big") % FINE
+    return Bucket(number % 100, number // 100)
+
+
+def exposure_bucket(experiment_id: str, unit: str) -> int:
+    """Of 10,000. The salt is another one, so that more exposure moves no unit between variants."""
+    number = int.from_bytes(sha256(f"exposure:{experiment_id}:{unit}".encode()).digest(), "big") % FINE
+    return number % 100 * 100 + number // 100
+
+
+def hundredths(value: int | float) -> int:
+    """A percentage in hundredths, as it was written (0.1 is 10, not 10.000000000000000555)."""
+    return int(Decimal(repr(value)) / _CENTI)
+
+
+class Assigner:
+    """The variants of one experiment, ready for many units.
+
+    ``variant_at`` maps each of 10,000 fine buckets to the index of its variant.
+    """
+
+    __slots__ = ("experiment_id", "exposed_below", "variant_at")
+
+    def __init__(self, experiment: "ExperimentConfig") -> None:
+        self.experiment_id = experiment.experiment_id
+        self.exposed_below = hundredths(experiment.exposure)
+        self.variant_at = [
+            index
+            for index, variant in enumerate(experiment.variants)
+            for _ in range(hundredths(variant.weight))
+        ]
+
+    def index_of(self, unit: str) -> tuple[int, Bucket]:
+        """The index of the unit's variant, and the bucket that decides it."""
+        bucket = bucket_of(self.experiment_id, unit)
+        return self.variant_at[bucket[0] * 100 + bucket[1]], bucket
