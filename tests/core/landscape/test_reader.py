@@ -14,7 +14,7 @@ from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.lineage import NodeStateRecord, TokenLineage
 from elspeth.core.landscape.paths import Delta, Event, Step
 from elspeth.core.landscape.reader import LandscapeReader
-from elspeth.core.landscape.tables import joins_table
+from elspeth.core.landscape.tables import batch_tokens_table, batches_table, joins_table
 
 RUN = "20261121T021530Z-abcdef"
 CREATED = datetime(2026, 11, 21, tzinfo=UTC)
@@ -186,8 +186,8 @@ def test_joined_tokens_know_each_other(landscape: LandscapeDB, recording: Any) -
     run = recording(landscape, "joined")
     run.graph({"in": "source", "out": "sink"}, [])
     for row_no in (0, 1):
-        run.token(row_no, 0, {"n": row_no}, [(Step("batch", ending="batched"), None)])
-    run.token(0, 1, {"sum": 1}, [(Step("out", ending="sink", sink="out"), None)], kind="batch")
+        run.token(row_no, 0, {"n": row_no}, [(Step("join", ending="joined"), None)])
+    run.token(0, 1, {"sum": 1}, [(Step("out", ending="sink", sink="out"), None)], kind="join")
     run.commit()
     with landscape.engine.begin() as connection:
         for ordinal in (0, 1):
@@ -199,11 +199,47 @@ def test_joined_tokens_know_each_other(landscape: LandscapeDB, recording: Any) -
             )  # fmt: skip
     reader = LandscapeReader(landscape)
     first, made = reader.row_lineage("joined", 0).roots
-    assert (first.outcome, first.joined_into) == ("CONSUMED_IN_BATCH", ("joined-0-1",))
-    assert (made.parents, made.join_group_id) == (("joined-0-0", "joined-1-0"), "joined-0-1-batch")
+    assert (first.outcome, first.joined_into) == ("COALESCED", ("joined-0-1",))
+    assert (made.parents, made.join_group_id) == (("joined-0-0", "joined-1-0"), "joined-0-1-join")
     assert made.start_data == {"sum": 1}
     (second,) = reader.row_lineage("joined", 1).roots
     assert second.joined_into == ("joined-0-1",)
+
+
+def test_members_and_results_of_a_batch_know_each_other(landscape: LandscapeDB, recording: Any) -> None:
+    run = recording(landscape, "batched")
+    run.graph({"in": "source", "sum": "aggregation", "out": "sink"}, [])
+    for row_no in (0, 1):
+        run.token(row_no, 0, {"n": row_no}, [(Step("sum", ending="batched"), None)])
+    run.token(0, 1, {"sum": 1}, [(Step("out", ending="sink", sink="out"), None)], kind="batch", parent_no=0)
+    run.commit()
+    with landscape.engine.begin() as connection:
+        connection.execute(
+            insert(batches_table).values(
+                batch_id="batched-b0", run_id="batched", run_no=run.run_no, batch_no=0, node_id="sum",
+                trigger_type="count", status="completed", created_at=CREATED, completed_at=CREATED,
+            )
+        )  # fmt: skip
+        for role, ordinal, row_no, token_no in (("in", 0, 0, 0), ("in", 1, 1, 0), ("out", 0, 0, 1)):
+            connection.execute(
+                insert(batch_tokens_table).values(
+                    run_no=run.run_no, batch_no=0, role=role, ordinal=ordinal, row_no=row_no,
+                    token_no=token_no,
+                )
+            )  # fmt: skip
+    reader = LandscapeReader(landscape)
+    (first,) = reader.row_lineage("batched", 0).roots
+    (made,) = first.children
+    assert (first.outcome, first.joined_into) == ("CONSUMED_IN_BATCH", ("batched-0-1",))
+    assert (made.parents, made.join_group_id) == (("batched-0-0", "batched-1-0"), "batched-0-1-batch")
+    assert [(place.role, place.ordinal) for place in (*first.batches, *made.batches)] == [
+        ("in", 0),
+        ("out", 0),
+    ]
+    (second,) = reader.row_lineage("batched", 1).roots
+    (place,) = second.batches
+    assert (place.ordinal, place.batch.batch_id, place.batch.created_at) == (1, "batched-b0", CREATED)
+    assert (place.batch.members, place.batch.results) == (made.parents, second.joined_into)
 
 
 def test_callers_own_ids_are_kept(landscape: LandscapeDB, recording: Any) -> None:
