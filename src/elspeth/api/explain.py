@@ -65,7 +65,7 @@ def explain(  # noqa: PLR0913 — the questions that people ask, by their names
             return _explain_token(reader, run, token)
         found = reader.run(run)
         if row is not None:
-            return _explanation(reader, found, [_row_index(found, row)])
+            return _explanation(reader, found, [row_index(found, row)])
         wanted = _matching(reader, found, where, sink, limit + 1)
         return _explanation(reader, found, wanted[:limit], more=len(wanted) > limit)
 
@@ -92,7 +92,8 @@ def _surroundings(
     return nodes, {artifact.sink_node_id: artifact for artifact in reader.artifacts(run.run_id)}
 
 
-def _row_index(run: RunRecord, row: int | str) -> int:
+def row_index(run: RunRecord, row: int | str) -> int:
+    """The index of a row that is asked for by index or id. Raises NotFoundError for anything else."""
     if isinstance(row, int):
         return row
     key = ids.parse_row_id(row)

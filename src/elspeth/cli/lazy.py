@@ -16,6 +16,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "resume": "Go on with an interrupted, failed or killed run, from its last commit.",
         "explain": "Tell a row's story: what came in, what was done to it, and why.",
         "runs": "List the runs on record, or show how one of them went.",
+        "export": "Write a run's record to files that need no database to be read.",
         "plugins": "List the installed plugins, or show one's options.",
         "plugin": "Make a plugin package of your own.",
         "schema": "Print the JSON Schema of pipeline files, for editors.",

@@ -8,12 +8,14 @@ from elspeth.core.config.models_base import Settings, SinkName, Text, broken_rul
 
 
 class ExportSettings(Settings):
-    """A copy of the run's record, written when the run is over."""
+    """A copy of the run's record, written when the run is over; `elspeth export` writes the same."""
 
     enabled: bool = Field(False, description="Whether the record is exported at the end of the run.")
-    path: Text | None = Field(None, description="The file or directory that the export goes to.")
+    path: Text | None = Field(
+        None, description="The file or directory that the export goes to; for openlineage also an endpoint."
+    )
     sink: SinkName | None = Field(None, description="The sink that the exported records go to.")
-    format: Literal["jsonl", "json", "csv", "parquet", "openlineage"] = Field(
+    format: Literal["jsonl", "json", "csv", "parquet", "prov", "openlineage"] = Field(
         "jsonl", description="The form of the exported records."
     )
     sign: bool = Field(False, description="Whether the export carries a signature.")

@@ -1,0 +1,52 @@
+"""What a pipeline file wants done when its run is over, however it ended: the export of its record."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from elspeth.api.assemble import Assembled
+from elspeth.core.clock import Clock
+from elspeth.core.config.runtime import ExportSettings
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.reader import LandscapeReader
+from elspeth.core.landscape.recorder import note_event
+from elspeth.core.secrets import Redactor
+
+EXPORT_FAILED = "export_failed"
+
+_log = logging.getLogger("elspeth.export")
+_LOOK_BACK = 20
+
+
+@contextmanager
+def exported_afterwards(db: LandscapeDB, assembled: Assembled) -> Iterator[None]:
+    """Export the run that happens inside, as ``landscape.export`` says, also if it fails.
+
+    An export that can't be made never fails the run: it is warned of, and the run's history says so.
+    """
+    try:
+        yield
+    finally:
+        settings = assembled.loaded.settings.landscape.export
+        if settings.enabled:
+            _export(db, assembled.assembly.config_hash, settings)
+
+
+def _export(db: LandscapeDB, config_hash: str, settings: ExportSettings) -> None:
+    # Not needed by runs that are not exported, and not quick to load.
+    from elspeth.api.export import export_from  # noqa: PLC0415
+
+    run = None
+    try:
+        runs = LandscapeReader(db).runs(_LOOK_BACK)
+        run = next((run for run in runs if run.config_hash == config_hash), None)
+        if run is not None:
+            export_from(db, run.run_id, settings.path, format=settings.format)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with the copy, the run itself stands
+        target = Redactor(None).text(settings.path or "")
+        what = Redactor(None).text(getattr(error, "what", None) or f"{type(error).__name__}: {error}")
+        _log.warning("the run's record could not be exported to %s: %s", target, what)
+        if run is not None:
+            detail = {"format": settings.format, "target": target, "error": what}
+            with suppress(Exception), db.writing() as connection:
+                note_event(connection, run.run_no, EXPORT_FAILED, detail, Clock().now())

@@ -1,0 +1,137 @@
+"""``export``: a run's record as files, or as lineage events."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from elspeth.api.database import default_database_url
+from elspeth.api.explain import row_index
+from elspeth.contracts.errors import LandscapeError, UsageError
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.export.columns import read_columns
+from elspeth.core.landscape.export.openlineage import RunStory, is_endpoint, run_events, send
+from elspeth.core.landscape.export.prov import row_document, run_document
+from elspeth.core.landscape.export.write import RECORD_FORMATS, write_records
+from elspeth.core.landscape.reader import LandscapeReader
+from elspeth.core.landscape.records import RunRecord
+from elspeth.core.landscape.runs import LATEST
+from elspeth.core.secrets import Redactor
+
+FORMATS = (*RECORD_FORMATS, "prov", "openlineage")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What an export wrote, and where. ``records`` counts by record type, ``files`` maps name → SHA-256."""
+
+    run_id: str
+    format: str
+    target: str
+    records: Mapping[str, int] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    manifest: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The shape of ``elspeth export --json``."""
+        return {
+            "run_id": self.run_id,
+            "format": self.format,
+            "target": self.target,
+            "records": dict(self.records),
+            "files": dict(self.files),
+            "manifest": self.manifest,
+        }
+
+
+def export(
+    run: str = LATEST,
+    output: str | Path | None = None,
+    *,
+    format: str = "jsonl",
+    row: int | str | None = None,
+    database: str | None = None,
+) -> ExportResult:
+    """Write a run's record to files; ``row`` (prov only) is a row's index or id.
+
+    ``format`` is ``jsonl``, ``json``, ``csv`` or ``parquet`` (all record types, to a directory with a
+    manifest; ``jsonl`` also to one ``.jsonl`` file), ``prov`` (PROV-JSON, one file) or ``openlineage``
+    (run events, to a file or an http(s) endpoint). What is there of an earlier export is replaced.
+
+    Raises UsageError for what can't be asked together, NotFoundError for an unknown run or row,
+    LandscapeError if the record contradicts itself or the target can't be written.
+    """
+    if format not in FORMATS:
+        raise UsageError(f"there is no export format {format!r}", fix=f"choose one of {', '.join(FORMATS)}")
+    if row is not None and format != "prov":
+        raise UsageError(f"a single row can't be exported as {format}", fix="--row goes with --format prov")
+    db = LandscapeDB.from_url(database or default_database_url(), create=False)
+    try:
+        return export_from(db, run, output, format=format, row=row)
+    finally:
+        db.close()
+
+
+def export_from(
+    db: LandscapeDB, run: str, output: str | Path | None, *, format: str, row: int | str | None = None
+) -> ExportResult:
+    """As `export`, from a landscape that is open."""
+    reader = LandscapeReader(db)
+    found = reader.run(run)
+    target = str(output) if output is not None else default_target(found.run_id, format)
+    if format == "prov":
+        return _prov(reader, found, Path(target), row)
+    if format == "openlineage":
+        return _openlineage(db, reader, found, target)
+    with db.engine.connect() as connection:
+        made = write_records(connection, found, Path(target), format)
+    hashes = {name: file.sha256 for name, file in made.files.items()}
+    return ExportResult(found.run_id, format, target, made.records, hashes, str(made.manifest))
+
+
+def default_target(run_id: str, format: str) -> str:
+    """Where an export goes if nobody says so: beside us, named after the run."""
+    suffix = {"prov": ".prov.json", "openlineage": ".openlineage.jsonl"}.get(format, "-export")
+    return f"{run_id}{suffix}"
+
+
+def _prov(reader: LandscapeReader, run: RunRecord, target: Path, row: int | str | None) -> ExportResult:
+    nodes, artifacts = reader.nodes(run.run_id), reader.artifacts(run.run_id)
+    if row is None:
+        document = run_document(run, nodes, reader.edges(run.run_id), artifacts)
+    else:
+        lineage = reader.row_lineage(run.run_id, row_index(run, row))
+        document = row_document(run, nodes, artifacts, lineage)
+    _write(target, orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    counts = {section: len(items) for section, items in document.items() if section != "prefix"}
+    return ExportResult(run.run_id, "prov", str(target), counts)
+
+
+def _openlineage(db: LandscapeDB, reader: LandscapeReader, run: RunRecord, target: str) -> ExportResult:
+    nodes = reader.nodes(run.run_id)
+    with db.engine.connect() as connection:
+        columns = read_columns(connection, run.run_no, nodes, reader.edges(run.run_id))
+    story = RunStory(run, nodes, reader.artifacts(run.run_id), reader.counts(run.run_id), columns)
+    made = run_events(story, os.environ)
+    if is_endpoint(target):
+        send(target, made, os.environ)
+    else:
+        _write(
+            Path(target), b"".join(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE) for event in made)
+        )
+    return ExportResult(run.run_id, "openlineage", Redactor(None).text(target), {"events": len(made)})
+
+
+def _write(target: Path, content: bytes) -> None:
+    if target.is_dir():
+        raise UsageError(f"this export is one file, and {target} is a directory", fix="name a file")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f"{target.name}.part")
+        part.write_bytes(content)
+        part.replace(target)
+    except OSError as error:
+        raise LandscapeError(f"the export can't be written: {error}") from error
