@@ -1,0 +1,1 @@
+"""Clients of outside services that are useful without the pipeline engine."""

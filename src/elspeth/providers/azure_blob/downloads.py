@@ -1,0 +1,167 @@
+"""Downloading: in ranges, several at a time, all of one version of the blob."""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import HttpResponseError
+from azure.storage.blob import BlobClient
+
+from elspeth.providers.azure_blob.base import MIB, ClientBase
+from elspeth.providers.azure_blob.calls import Attempt
+from elspeth.providers.azure_blob.info import BlobInfo, info_of
+
+RANGE_BYTES = 8 * MIB
+_NO_SUCH_RANGE = 416
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """A blob that was written to a file. ``sha256`` (hex) is that of the whole."""
+
+    info: BlobInfo
+    sha256: str
+
+
+class Downloads(ClientBase):
+    """Everything that reads a blob's content."""
+
+    def download_blob(
+        self,
+        container: str,
+        blob: str,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        if_match: str | None = None,
+        version: str | None = None,
+    ) -> bytes:
+        """The content as bytes, all of it in memory; ``offset`` and ``length`` ask for a part,
+        ``version`` (an id, or what `create_snapshot` gave) for an earlier state.
+
+        Raises BlobNotFoundError, BlobChangedError (``if_match`` is the ETag that must hold),
+        BlobArchivedError, BlobError.
+        """
+        client = self._blob(container, blob, version)
+        reader = _Ranges(self, container, client, if_match)
+        return b"".join(reader.pieces(offset, length))
+
+    def stream_blob(
+        self,
+        container: str,
+        blob: str,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        if_match: str | None = None,
+        version: str | None = None,
+    ) -> Iterator[bytes]:
+        """The content in pieces of 8 MiB, fetched a few ahead; raises what `download_blob` raises.
+
+        All pieces are of one version: a blob that is written to meanwhile is a BlobChangedError.
+        """
+        client = self._blob(container, blob, version)
+        return _Ranges(self, container, client, if_match).pieces(offset, length)
+
+    def download_to_file(
+        self, container: str, blob: str, path: Path, *, if_match: str | None = None
+    ) -> Downloaded:
+        """Write the content to a file, which appears in one step when it is complete.
+
+        Raises what `download_blob` raises, and OSError.
+        """
+        reader = _Ranges(self, container, self._blob(container, blob), if_match)
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        whole = hashlib.sha256()
+        try:
+            with open(part, "wb", buffering=0) as file:
+                for piece in reader.pieces(0, None):
+                    whole.update(piece)
+                    view = memoryview(piece)
+                    while view:
+                        view = view[file.write(view) :]
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+        assert reader.info is not None
+        return Downloaded(reader.info, whole.hexdigest())
+
+
+class _Ranges:
+    """One version of one blob, read range by range. The first answer says which version and how long."""
+
+    def __init__(self, client: Downloads, container: str, blob: BlobClient, if_match: str | None) -> None:
+        self._client = client
+        self._container = container
+        self._blob = blob
+        self._etag = if_match
+        self.info: BlobInfo | None = None
+
+    def pieces(self, offset: int, length: int | None) -> Iterator[bytes]:
+        if length == 0:
+            return
+        first = self._get(offset, RANGE_BYTES if length is None else min(length, RANGE_BYTES))
+        assert self.info is not None
+        self._etag = self.info.etag
+        end = self.info.size if length is None else min(offset + length, self.info.size)
+        starts = range(offset + len(first), end, RANGE_BYTES)
+        if not starts:
+            yield first
+            return
+        with ThreadPoolExecutor(self._client.concurrency, "blob-download") as pool:
+            waiting: deque[Future[bytes]] = deque()
+            try:
+                yielded = False
+                for start in starts:
+                    waiting.append(pool.submit(self._get, start, min(RANGE_BYTES, end - start)))
+                    if len(waiting) < self._client.concurrency:
+                        continue
+                    if not yielded:
+                        yielded = True
+                        yield first
+                        first = b""
+                    yield waiting.popleft().result()
+                if not yielded:
+                    yield first
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+    def _get(self, start: int, size: int) -> bytes:
+        condition: dict[str, Any] = {}
+        if self._etag:
+            condition = {"etag": self._etag, "match_condition": MatchConditions.IfNotModified}
+
+        def get(attempt: Attempt) -> bytes:
+            hook = attempt.note
+            try:
+                stream = self._blob.download_blob(
+                    start, size, max_concurrency=1, raw_response_hook=hook, **condition
+                )
+            except HttpResponseError as error:
+                if error.status_code != _NO_SUCH_RANGE or start:
+                    raise
+                # An empty blob has no first range.
+                stream = self._blob.download_blob(raw_response_hook=hook, **condition)
+            if self.info is None:
+                self.info = _whole(info_of(self._container, stream.properties), stream.properties)
+            data: bytes = stream.readall()
+            attempt.received = len(data)
+            return data
+
+        name = str(self._blob.blob_name)
+        request = {"offset": start, "length": size, "if_match": self._etag}
+        return self._client._call("download_blob", self._container, name, get, **request)
+
+
+def _whole(info: BlobInfo, properties: Any) -> BlobInfo:
+    """The library gives the size of the range as the blob's size: the whole is behind the range's slash."""
+    total = str(properties.content_range or "").rpartition("/")[2]
+    return replace(info, size=int(total)) if total.isdigit() else info

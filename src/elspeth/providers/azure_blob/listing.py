@@ -1,0 +1,142 @@
+"""Containers, and the blobs in them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from azure.storage.blob import AccessPolicy, ContainerSasPermissions
+
+from elspeth.providers.azure_blob.base import ClientBase
+from elspeth.providers.azure_blob.calls import Attempt
+from elspeth.providers.azure_blob.errors import BlobError
+from elspeth.providers.azure_blob.info import BlobInfo, info_of
+
+_PAGE = 5_000
+
+
+class Listing(ClientBase):
+    """What there is."""
+
+    def list_blobs(
+        self,
+        container: str,
+        prefix: str | None = None,
+        *,
+        include: tuple[str, ...] = (),
+        page_size: int = _PAGE,
+    ) -> Iterator[BlobInfo]:
+        """All blobs of a container in the order of their names, page by page as they are taken.
+
+        ``include`` may name ``metadata``, ``tags``, ``snapshots``, ``versions``, ``deleted``,
+        ``uncommittedblobs``, ``copy``. Raises BlobError.
+        """
+        client = self._container(container)
+        pages = _Pages(
+            lambda attempt, marker: client.list_blobs(
+                name_starts_with=prefix,
+                include=list(include) or None,
+                results_per_page=page_size,
+                raw_response_hook=attempt.note,
+            ).by_page(marker)
+        )
+        for page in self._pages("list_blobs", container, prefix, pages):
+            for item in page:
+                yield info_of(container, item)
+
+    def list_blob_names(
+        self, container: str, prefix: str | None = None, *, page_size: int = _PAGE
+    ) -> Iterator[str]:
+        """Only the names: three times as fast. Raises BlobError."""
+        client = self._container(container)
+        pages = _Pages(
+            lambda attempt, marker: client.list_blob_names(
+                name_starts_with=prefix, results_per_page=page_size, raw_response_hook=attempt.note
+            ).by_page(marker)
+        )
+        for page in self._pages("list_blob_names", container, prefix, pages):
+            yield from page
+
+    def _pages(
+        self, operation: str, container: str, prefix: str | None, pages: "_Pages"
+    ) -> Iterator[list[Any]]:
+        while not pages.done:
+            yield self._call(operation, container, "", pages.next, prefix=prefix, page=pages.number)
+
+    def list_containers(self, prefix: str | None = None) -> list[str]:
+        """The names of the account's containers. Raises BlobError."""
+
+        def ask(attempt: Attempt) -> list[str]:
+            found = self._service.list_containers(name_starts_with=prefix, raw_response_hook=attempt.note)
+            return [item.name for item in found]
+
+        return self._call("list_containers", "", "", ask, prefix=prefix)
+
+    def create_container(self, container: str, *, exist_ok: bool = True) -> None:
+        """Make a container, private. Raises BlobError."""
+        client = self._container(container)
+
+        def make(attempt: Attempt) -> None:
+            client.create_container(raw_response_hook=attempt.note)
+
+        def settle(error: BlobError) -> None:
+            if error.reason != "container_exists":
+                raise error
+
+        try:
+            self._caller.call("create_container", self._target(container), make, settle=settle)
+        except BlobError as error:
+            if not (exist_ok and error.reason == "container_exists"):
+                raise
+
+    def delete_container(self, container: str) -> None:
+        """Delete a container with all that is in it. Raises BlobError."""
+        client = self._container(container)
+
+        def delete(attempt: Attempt) -> None:
+            client.delete_container(raw_response_hook=attempt.note)
+
+        def settle(error: BlobError) -> None:
+            if error.reason != "container_not_found":
+                raise error
+
+        self._caller.call("delete_container", self._target(container), delete, settle=settle)
+
+    def set_access_policy(self, container: str, policies: Mapping[str, str]) -> None:
+        """Stored access policies: name → permissions such as ``rl``, for SAS to refer to."""
+        client = self._container(container)
+        named = {
+            name: AccessPolicy(permission=ContainerSasPermissions.from_string(permission))
+            for name, permission in policies.items()
+        }
+
+        def put(attempt: Attempt) -> None:
+            client.set_container_access_policy(named, raw_response_hook=attempt.note)
+
+        self._call("set_container_access_policy", container, "", put, policies=dict(policies))
+
+    def get_access_policy(self, container: str) -> dict[str, str]:
+        """The stored access policies: name → permissions. Raises BlobError."""
+        client = self._container(container)
+
+        def ask(attempt: Attempt) -> dict[str, str]:
+            found = client.get_container_access_policy(raw_response_hook=attempt.note)
+            return {item.id: str(item.access_policy.permission) for item in found["signed_identifiers"]}
+
+        return self._call("get_container_access_policy", container, "", ask)
+
+
+class _Pages:
+    """Pages one by one, so that a page that failed is asked for again from where it began."""
+
+    def __init__(self, start: Any) -> None:
+        self._start = start
+        self._marker: str | None = None
+        self.number = 0
+        self.done = False
+
+    def next(self, attempt: Attempt) -> list[Any]:
+        pages = self._start(attempt, self._marker)
+        page = list(next(pages, ()))
+        self._marker = pages.continuation_token
+        self.number += 1
+        self.done = not self._marker
+        return page
