@@ -1,11 +1,12 @@
 """OpenLineage run events (https://openlineage.io/spec/): START, and COMPLETE, FAIL or ABORT, of one run."""
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -109,11 +110,11 @@ def send(endpoint: str, events: Sequence[Json], environ: Mapping[str, str]) -> N
     Each has ten seconds. Raises LandscapeError, without the endpoint's credentials, at the first failure.
     """
     shown = Redactor(None).text(endpoint)
-    headers = {"Content-Type": "application/json"}
+    url, headers = _without_credentials(endpoint)
     if environ.get(KEY_VARIABLE):
         headers["Authorization"] = f"Bearer {environ[KEY_VARIABLE]}"
     for event in events:
-        request = Request(endpoint, data=orjson.dumps(event), headers=headers, method="POST")
+        request = Request(url, data=orjson.dumps(event), headers=headers, method="POST")
         try:
             with urlopen(request, timeout=_TIMEOUT_S) as answer:
                 answer.read()
@@ -123,6 +124,16 @@ def send(endpoint: str, events: Sequence[Json], environ: Mapping[str, str]) -> N
         except (OSError, ValueError) as error:
             cause = Redactor(None).text(str(getattr(error, "reason", error)))
             raise LandscapeError(f"no event could be sent to {shown}: {cause}") from None
+
+
+def _without_credentials(endpoint: str) -> tuple[str, dict[str, str]]:
+    """The URL to call, and the headers: what the URL says of user and password goes into one."""
+    headers = {"Content-Type": "application/json"}
+    parts = urlsplit(endpoint)
+    user, at, host = parts.netloc.rpartition("@")
+    if at:
+        headers["Authorization"] = f"Basic {b64encode(unquote(user).encode()).decode()}"
+    return parts._replace(netloc=host).geturl(), headers
 
 
 def _event(story: RunStory, environ: Mapping[str, str], kind: str, time: datetime) -> Json:

@@ -16,6 +16,7 @@ from elspeth.core.landscape.lineage import RowLineage, TokenLineage
 from elspeth.core.landscape.records import ArtifactRecord, EdgeRecord, NodeRecord, RunRecord
 
 NAMESPACE = "urn:elspeth:"
+XSD = "http://www.w3.org/2001/XMLSchema#"
 _KINDS = ("run", "config", "agent", "source", "node", "artifact", "state", "row", "token")
 Attributes = dict[str, Any]
 
@@ -37,7 +38,7 @@ class _Document:
         self.put(section, f"_:r{self._relations}", named)
 
     def to_dict(self) -> dict[str, Any]:
-        prefix = {"elspeth": NAMESPACE} | {kind: f"{NAMESPACE}{kind}:" for kind in _KINDS}
+        prefix = {"elspeth": NAMESPACE, "xsd": XSD} | {kind: f"{NAMESPACE}{kind}:" for kind in _KINDS}
         return {"prefix": prefix, **self.content}
 
 
@@ -207,7 +208,7 @@ def name(kind: str, local: str) -> str:
 
 def typed(value: str) -> dict[str, str]:
     """A qualified name as a value."""
-    return {"$": value, "type": "prov:QUALIFIED_NAME"}
+    return {"$": value, "type": "xsd:QName"}
 
 
 def moment(time: datetime | None) -> str | None:
