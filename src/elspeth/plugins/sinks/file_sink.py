@@ -59,7 +59,7 @@ class FileSink(BaseSink):
         self._rows = 0
         self._run_id = ""
         self._wanted = self._target = Path(os.path.abspath(self.options.path))
-        self._part = PartFile(self._target, "")
+        self._part = self._new_part()
         self._published = False
 
     def on_start(self, ctx: PluginContext) -> None:
@@ -69,7 +69,11 @@ class FileSink(BaseSink):
             raise SinkError(problems[0])
         if self.options.policy == "auto_increment":
             self._target = next(free_names(self._wanted))
-        self._part = PartFile(self._target, self._run_id)
+        self._part = self._new_part()
+
+    def _new_part(self) -> PartFile:
+        """What the rows are written to before they are published."""
+        return PartFile(self._target, self._run_id)
 
     def _ready(self) -> PartFile:
         """The part file, begun if need be."""
@@ -109,7 +113,7 @@ class FileSink(BaseSink):
         """Cut the part file back to ``position`` and hash it anew. Raises SinkError."""
         self._part.close()
         self._target = Path(position.get("target", self._target))
-        self._part = PartFile(self._target, self._run_id)
+        self._part = self._new_part()
         self._rows = position.get("rows", 0)
         if position.get("started"):
             self._published = self._part.restore(position["bytes"], position["sha256"])
