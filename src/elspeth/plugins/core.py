@@ -50,6 +50,24 @@ _TRANSFORMS = (
         "line_explode", "elspeth.plugins.transforms.line_explode:LineExplode", "One row per line of a text."
     ),
     PluginRef(
+        "llm",
+        "elspeth.plugins.llm.transform:LLMTransform",
+        "Ask a language model about each row.",
+        extra="llm",
+    ),
+    PluginRef(
+        "azure_llm",
+        "elspeth.plugins.llm.azure:AzureLLMTransform",
+        "Ask a model in Azure OpenAI about each row.",
+        extra="llm",
+    ),
+    PluginRef(
+        "openrouter_llm",
+        "elspeth.plugins.llm.openrouter:OpenRouterLLMTransform",
+        "Ask a model behind OpenRouter about each row.",
+        extra="llm",
+    ),
+    PluginRef(
         "batch_stats",
         "elspeth.plugins.transforms.batch_stats:BatchStats",
         "Of a batch: count, sum, least, greatest and mean of a field, per group.",

@@ -1,0 +1,228 @@
+"""External calls put down as they complete, many per transaction: who paid for an answer keeps it.
+
+A call can't be undone, so it must not wait for the commit of its row, and 500 calls a second can't
+have a transaction each. A thread of its own takes what has come in and commits it in one go.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+
+from elspeth.contracts.enums import CallStatus, CallType
+from elspeth.contracts.errors import LandscapeError
+from elspeth.core.clock import Clock
+from elspeth.core.landscape.bulk import insert_rows
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.tables import calls_table
+
+GAP_S = 0.02
+"""The least time between the beginnings of two commits: 50 a second at most."""
+
+Done = Callable[[BaseException | None], None]
+_call = calls_table.c
+
+
+@dataclass(frozen=True, slots=True)
+class JournalCall:
+    """One completed call. Texts are kept as they are and must hold no secrets.
+
+    ``call_index`` must be free in its state. ``cost`` is in the currency of the provider's account.
+    """
+
+    run_id: str
+    state_id: str
+    call_index: int
+    status: CallStatus
+    request: str
+    response: str | None = None
+    error: str | None = None
+    call_type: CallType = CallType.LLM
+    provider: str | None = None
+    attempt: int = 1
+    latency_ms: float | None = None
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCall:
+    """A call that is on record: what was answered, or how it failed."""
+
+    call_id: str
+    state_id: str
+    call_index: int
+    status: str
+    request_hash: str
+    response: str | None
+    error: str | None
+    tokens_in: int | None
+    tokens_out: int | None
+
+
+class CallJournal:
+    """Writes calls in groups, on a thread of its own, which starts with the first call.
+
+    `put` never blocks on the database. What was put before an `after` is durable when its callback
+    runs; if the database refuses, every callback gets the LandscapeError, and so does `close`.
+    """
+
+    def __init__(self, db: LandscapeDB, clock: Clock | None = None, *, gap_s: float = GAP_S) -> None:
+        self._db = db
+        self._clock = clock or Clock()
+        self._gap_s = gap_s
+        self._exact = db.engine.dialect.name == "postgresql"  # SQLite's driver knows no decimals
+        self._wake = threading.Condition()
+        self._rows: list[tuple[Any, ...]] = []
+        self._after: list[Done] = []
+        self._closing = False
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        self.commits = 0
+
+    def put(self, call: JournalCall) -> None:
+        """Put a call down with the next group. Safe to call from all threads."""
+        now = self._clock.now()
+        cost = call.cost if call.cost is None or self._exact else float(call.cost)
+        row = (
+            f"{call.state_id}-call-{call.call_index}", call.run_id, call.state_id, call.call_index,
+            call.call_type.value, call.status.value, call.attempt, call.provider, request_hash(call.request),
+            None if call.response is None else request_hash(call.response), call.request, call.response,
+            call.error, call.latency_ms, call.tokens_in, call.tokens_out, cost, now,
+        )  # fmt: skip
+        with self._wake:
+            self._rows.append(row)
+            self._start()
+
+    def after(self, done: Done) -> None:
+        """Call ``done(None)`` on the journal's thread once all that was put before is durable."""
+        with self._wake:
+            self._after.append(done)
+            self._start()
+
+    def flush(self) -> None:
+        """Return when all that was put before is durable. Raises LandscapeError if it can't be."""
+        ready = threading.Event()
+        failed: list[BaseException] = []
+
+        def done(error: BaseException | None) -> None:
+            failed.extend([error] if error else [])
+            ready.set()
+
+        self.after(done)
+        ready.wait()
+        if failed:
+            raise failed[0]
+
+    def close(self) -> None:
+        """Write what is left and end the thread. Raises LandscapeError if that can't be written."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="elspeth-calls", daemon=True)
+            self._thread.start()
+        self._wake.notify()
+
+    def _work(self) -> None:
+        due = 0.0
+        while True:
+            with self._wake:
+                while not (self._rows or self._after or self._closing):
+                    self._wake.wait()
+                if self._closing and not (self._rows or self._after):
+                    return
+            time.sleep(max(0.0, due - time.monotonic()))
+            due = time.monotonic() + self._gap_s
+            with self._wake:
+                rows, self._rows = self._rows, []
+                after, self._after = self._after, []
+            if rows and self._error is None:
+                self._write(rows)
+            for done in after:
+                done(self._error)
+
+    def _write(self, rows: list[tuple[Any, ...]]) -> None:
+        try:
+            with self._db.lock, self._db.engine.begin() as connection:
+                insert_rows(connection, calls_table, rows)
+            self.commits += 1
+        except (DBAPIError, self._db.engine.dialect.loaded_dbapi.Error) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            self._error = LandscapeError(
+                f"external calls can't be put on record: {str(cause).strip()}",
+                fix="see to the database (space, rights, connection), then go on with `elspeth resume`",
+            )
+            self._error.__cause__ = error
+        except BaseException as error:  # noqa: BLE001  # whoever waits has to hear of it
+            self._error = error
+
+
+class CallLookup:
+    """The calls that a run has on record, for a resume, a replay or a comparison.
+
+    Keys are read at once (they are small), answers when they are asked for.
+    """
+
+    def __init__(self, db: LandscapeDB, run_id: str) -> None:
+        self._db = db
+        self.run_id = run_id
+        self._states: dict[str, list[tuple[int, str, str, str]]] = {}
+        for call_id, state_id, index, status, hashed in self._keys():
+            self._states.setdefault(state_id, []).append((index, call_id, status, hashed))
+        for calls in self._states.values():
+            calls.sort()
+
+    def __len__(self) -> int:
+        """How many states have calls."""
+        return len(self._states)
+
+    def of_state(self, state_id: str) -> list[tuple[int, str, str, str]]:
+        """Index, id, status and request hash of a state's calls, in order."""
+        return self._states.get(state_id, [])
+
+    def states(self) -> Mapping[str, Iterable[tuple[int, str, str, str]]]:
+        """All of them."""
+        return self._states
+
+    def read(self, call_id: str) -> KnownCall:
+        """One call as it was put down. Raises KeyError for an unknown one."""
+        columns = [_call[name] for name in KnownCall.__slots__]
+        with self._db.lock, self._db.engine.connect() as connection:
+            row = connection.execute(select(*columns).where(_call.call_id == call_id)).mappings().first()
+        if row is None:
+            raise KeyError(call_id)
+        return KnownCall(**row)
+
+    def spent(self) -> tuple[Decimal, int]:
+        """What the run's calls have cost so far, and the tokens that they used."""
+        tokens = func.coalesce(_call.tokens_in, 0) + func.coalesce(_call.tokens_out, 0)
+        query = select(func.coalesce(func.sum(_call.cost), 0), func.coalesce(func.sum(tokens), 0))
+        with self._db.lock, self._db.engine.connect() as connection:
+            row = connection.execute(query.where(_call.run_id == self.run_id)).one()
+        return Decimal(str(row[0])), int(row[1])
+
+    def _keys(self) -> Iterator[tuple[str, str, int, str, str]]:
+        query = select(_call.call_id, _call.state_id, _call.call_index, _call.status, _call.request_hash)
+        with self._db.lock, self._db.engine.connect() as connection:
+            for row in connection.execute(query.where(_call.run_id == self.run_id)):
+                yield row[0], row[1], row[2], row[3], row[4]
+
+
+def request_hash(text: str) -> str:
+    """SHA-256 of a recorded text, in hex."""
+    return sha256(text.encode()).hexdigest()

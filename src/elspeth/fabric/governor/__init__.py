@@ -1,0 +1,25 @@
+"""How fast, how much at once and for how much money outside services are called, for all callers."""
+
+from elspeth.fabric.governor.adaptive import AdaptiveLimit
+from elspeth.fabric.governor.breaker import BreakerState, CircuitBreaker
+from elspeth.fabric.governor.buckets import Bucket
+from elspeth.fabric.governor.budget import Budget, BudgetExceededError, Reservation
+from elspeth.fabric.governor.prices import Price, PriceTable, UnknownPriceError
+from elspeth.fabric.governor.service import Governor, ServiceGovernor, ServiceLimits, ServiceState
+
+__all__ = [
+    "AdaptiveLimit",
+    "BreakerState",
+    "Bucket",
+    "Budget",
+    "BudgetExceededError",
+    "CircuitBreaker",
+    "Governor",
+    "Price",
+    "PriceTable",
+    "Reservation",
+    "ServiceGovernor",
+    "ServiceLimits",
+    "ServiceState",
+    "UnknownPriceError",
+]

@@ -1,0 +1,143 @@
+"""Answers from the record of an earlier run: in the place of calls, or to compare them with."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from elspeth.contracts.enums import CallStatus
+from elspeth.core.landscape.call_journal import CallLookup
+from elspeth.plugins.llm.client import CallSource, Request
+from elspeth.plugins.llm.completion import Answer
+from elspeth.plugins.llm.errors import Failure, Kind
+from elspeth.plugins.llm.metrics import CallMetrics
+from elspeth.plugins.llm.recording import answer_of
+
+_KEPT = 100  # drifts that are kept in words; all are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """The run that answers come from. ``mode`` is ``replay`` or ``verify``."""
+
+    mode: str
+    calls: CallLookup
+
+
+class _Recorded:
+    """Finds the answer that a request got in the earlier run.
+
+    The same request at the same place in the run gets the answer it got there. If rows have moved,
+    it gets the next that was given to that request and that nobody has had yet, in the order of rows.
+    """
+
+    def __init__(self, calls: CallLookup) -> None:
+        self._calls = calls
+        self._by_place: dict[tuple[str, str], list[tuple[int, str]]] = {}
+        self._by_request: dict[str, deque[str]] = {}
+        self._taken: set[str] = set()
+        for state_id, found in sorted(calls.states().items(), key=lambda item: _order(item[0])):
+            place = state_id.removeprefix(calls.run_id)
+            last: dict[str, str] = {}
+            for index, call_id, status, hashed in found:
+                self._by_place.setdefault((place, hashed), []).append((index, call_id))
+                if status == CallStatus.SUCCESS:
+                    self._by_request.setdefault(hashed, deque()).append(call_id)
+                else:
+                    last[hashed] = call_id
+            for hashed, call_id in last.items():
+                if hashed not in self._by_request:
+                    self._by_request[hashed] = deque([call_id])
+
+    def find(self, request: Request) -> Answer | None:
+        """The answer, or None if there is none (left)."""
+        here = self._by_place.get((request.place, request.digest), [])
+        mine = [call for call in here if call[0] % request.of == request.ordinal] or here
+        call_id = mine[-1][1] if mine else self._next(request.digest)
+        if call_id is None:
+            return None
+        self._taken.add(call_id)
+        return answer_of(self._calls.read(call_id))
+
+    def _next(self, digest: str) -> str | None:
+        waiting = self._by_request.get(digest, deque())
+        while waiting:
+            call_id = waiting.popleft()
+            if call_id not in self._taken:
+                return call_id
+        return None
+
+
+class ReplaySource:
+    """Every answer from the record; nothing goes out. What is not on record is a failure of that row."""
+
+    live = False
+
+    def __init__(self, earlier: Earlier) -> None:
+        self._recorded = _Recorded(earlier.calls)
+        self._run_id = earlier.calls.run_id
+
+    async def answer(self, request: Request) -> Answer:
+        """What the request was answered then."""
+        found = self._recorded.find(request)
+        if found is None:
+            message = f"run {self._run_id} has no answer to this request on record"
+            return Answer(failure=Failure(Kind.NOT_RECORDED, message))
+        return found
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class VerifySource:
+    """Calls again and compares. A difference is counted and kept; with ``fail`` the row fails."""
+
+    live = True
+
+    def __init__(self, source: CallSource, earlier: Earlier, metrics: CallMetrics, *, fail: bool) -> None:
+        self._source = source
+        self._recorded = _Recorded(earlier.calls)
+        self._metrics = metrics
+        self._fail = fail
+
+    async def answer(self, request: Request) -> Answer:
+        """The new answer."""
+        answer = await self._source.answer(request)
+        if answer.failure is not None and answer.failure.retryable:
+            return answer
+        before = self._recorded.find(request)
+        drift = _drift(before, answer)
+        if not drift:
+            return answer
+        self._metrics.drifted += 1
+        if len(self._metrics.drift) < _KEPT:
+            self._metrics.drift.append({"place": request.place.lstrip("-"), "changes": drift})
+        if self._fail:
+            return replace(answer, failure=Failure(Kind.DRIFT, f"the answer has changed: {drift}"[:500]))
+        return answer
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._source.close()
+
+
+def _drift(before: Answer | None, now: Answer) -> Mapping[str, Any]:
+    """What has changed in what was answered; ids, times and token counts don't count."""
+    if before is None:
+        return {"not_recorded": True}
+    from deepdiff import DeepDiff  # noqa: PLC0415  # half a second to load, and only this mode needs it
+
+    found: Mapping[str, Any] = DeepDiff(_compared(before), _compared(now), verbose_level=1).to_dict()
+    return found
+
+
+def _compared(answer: Answer) -> dict[str, Any]:
+    if answer.failure is not None:
+        return {"failure": answer.failure.kind.value}
+    return {"text": answer.text, "model": answer.model, "finish_reason": answer.finish_reason}
+
+
+def _order(state_id: str) -> tuple[tuple[int, int, str], ...]:
+    """States in the order of rows: numbers count as numbers."""
+    parts = state_id.replace(".", "-").split("-")
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts)
