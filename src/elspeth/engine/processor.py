@@ -119,7 +119,7 @@ class Processor:
         self._commit()
 
     def _fire_timers(self, now: int) -> None:
-        if self._workshop.timers.fire(now):
+        while self._workshop.timers.fire(now):
             self._drain()
 
     def _drain(self) -> None:
