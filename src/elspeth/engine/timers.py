@@ -24,13 +24,16 @@ class Timers:
         heapq.heappush(self._heap, (deadline, next(self._order), owner, key))
 
     def fire(self, now: int) -> bool:
-        """Tell everybody whose time has come; True if there was anybody."""
-        fired = False
-        while self._heap and self._heap[0][0] <= now:
-            _, _, owner, key = heapq.heappop(self._heap)
-            owner.expire(key)
-            fired = True
-        return fired
+        """Tell the first of those whose time has come; False if there was nobody.
+
+        One at a time, so that what comes of it is worked off before the next is told: rows keep
+        the order in which their times came.
+        """
+        if not self._heap or self._heap[0][0] > now:
+            return False
+        _, _, owner, key = heapq.heappop(self._heap)
+        owner.expire(key)
+        return True
 
     @property
     def next_deadline(self) -> int | None:

@@ -91,8 +91,8 @@ class CoalesceStep:
         """Merge or fail a group, if that can be decided."""
         if group.closed:
             return
-        settings, arrived = self._settings, len(group.arrived)
-        coming = len(group.reachable())
+        settings, arrived, reachable = self._settings, len(group.arrived), group.reachable()
+        coming = len(reachable)
         needed = {
             "require_all": len(self.branches),
             "quorum": settings.quorum_count or 0,
@@ -102,7 +102,7 @@ class CoalesceStep:
         if arrived >= needed and arrived:
             self._merge(group)
         elif arrived + coming < needed:
-            self._give_up(group, "can't arrive any more")
+            self._give_up(group, "can't arrive any more", reachable)
 
     def expire(self, key: tuple[int, int]) -> None:
         """The time of a group is up."""
@@ -115,12 +115,12 @@ class CoalesceStep:
             self._give_up(group, f"did not arrive within {self._settings.timeout_seconds:g} s")
 
     def finish(self) -> bool:
-        """Nothing will come any more: judge what waits. True if anything did."""
-        groups = list(self.groups.values())
-        for group in groups:
+        """Nothing will come any more: judge the row that has waited longest. False if none waits."""
+        for group in self.groups.values():
             group.alive = [0] * len(group.alive)
             self.settle(group)
-        return bool(groups)
+            return True
+        return False
 
     def _close(self, group: JoinGroup) -> list[LiveToken]:
         group.closed = True
@@ -130,8 +130,9 @@ class CoalesceStep:
             self._workshop.release(token)
         return tokens
 
-    def _give_up(self, group: JoinGroup, why: str) -> None:
-        missing = [branch for branch in self.branches if branch not in group.arrived]
+    def _give_up(self, group: JoinGroup, why: str, coming: frozenset[str] = frozenset()) -> None:
+        """A row can't be joined; branches that are still ``coming`` are not to blame."""
+        missing = [branch for branch in self.branches if branch not in group.arrived.keys() | coming]
         tokens = self._close(group)
         noun = "branch" if len(missing) == 1 else "branches"
         reason = {
