@@ -111,6 +111,7 @@ class _Restorer:
         group = JoinGroup(JoinPlan(joiner, tuple(frozenset(doors) for doors in state["doors"])), parent)
         group.alive = list(state["alive"])
         group.closed = state["closed"]
+        group.failure = state["failure"]
         group.deadline = None if state["deadline"] is None else state["deadline"] * 1000 - self._epoch
         self._groups[key] = group
         return group
