@@ -15,6 +15,7 @@ from elspeth.contracts.errors import ElspethError
 from elspeth.contracts.plugins import (
     Artifact,
     BatchTransform,
+    ConcurrentTransform,
     PluginContext,
     Quarantined,
     Row,
@@ -31,6 +32,7 @@ from elspeth.contracts.tokens import Token, TokenInfo
 __all__ = [
     "Artifact",
     "BatchTransform",
+    "ConcurrentTransform",
     "CallStatus",
     "CallType",
     "Determinism",

@@ -160,6 +160,41 @@ class Transform(Plugin, Protocol):
         """
 
 
+class Output(Protocol):
+    """Where a concurrent transform leaves its results."""
+
+    def emit(self, token: AnyToken, result: TransformResult | Exception) -> None:
+        """The answer for the token of one `ConcurrentTransform.accept`; from any thread, once.
+
+        Give the very ``ctx.token`` that came with the row. An exception means a bug and stops the run.
+        """
+
+
+@runtime_checkable
+class ConcurrentTransform(Plugin, Protocol):
+    """One step for one row at a time, many of them at once.
+
+    ``pool_size`` is how many rows the plugin works on at the same time; the engine keeps some 16
+    times as many in flight. Its `process` raises NotImplementedError: there is one code path.
+    """
+
+    pool_size: int
+    input_schema: PluginSchema
+    needs_values: ClassVar[bool]
+
+    def output_schema(self, incoming: PluginSchema) -> PluginSchema:
+        """What comes out if ``incoming`` goes in (called at validation)."""
+
+    def connect_output(self, output: Output, max_pending: int) -> None:
+        """Called once, before the first row: where results go, and how many rows may be pending."""
+
+    def accept(self, row: Row, ctx: PluginContext) -> None:
+        """Take a row and return at once. ``ctx`` belongs to this row: keep it, and emit its ``token``."""
+
+    def flush(self) -> None:
+        """No more rows will come: answer all that is pending without waiting for more."""
+
+
 @runtime_checkable
 class BatchTransform(Plugin, Protocol):
     """One step for many rows at once, in an aggregation."""

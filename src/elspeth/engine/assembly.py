@@ -5,19 +5,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elspeth.contracts.enums import EdgeMode, NodeType
-from elspeth.contracts.plugins import BatchTransform, PluginContext, Row, Sink, Source, Transform
+from elspeth.contracts.plugins import (
+    BatchTransform,
+    ConcurrentTransform,
+    PluginContext,
+    Row,
+    Sink,
+    Source,
+    Transform,
+)
 from elspeth.core.config import PipelineSettings
 from elspeth.core.dag import EXPERIMENT, UNEXPOSED, Edge, Graph, JoinMap
 from elspeth.core.expressions import Expression
 from elspeth.engine.executors.aggregation import AggregationStep
 from elspeth.engine.executors.coalesce import CoalesceStep, Door
+from elspeth.engine.executors.concurrent import ConcurrentStep, Flights, Inbox
 from elspeth.engine.executors.experiment import ExperimentPlan, ExperimentStep
 from elspeth.engine.executors.gate import Exit, GateStep, Route
+from elspeth.engine.executors.outcomes import Outcomes
 from elspeth.engine.executors.sink import SinkStep
 from elspeth.engine.executors.source import SourceStep
 from elspeth.engine.executors.transform import TransformStep
 from elspeth.engine.joins import JoinPlan
 from elspeth.engine.live import LiveToken
+from elspeth.engine.retry import Retry
 from elspeth.engine.steps import Discard, ErrorExit, Step, Workshop
 
 QUARANTINE = "quarantine"
@@ -56,14 +67,17 @@ Holding = AggregationStep | CoalesceStep
 class Machine:
     """An assembly as linked steps.
 
-    ``holding`` are the steps that keep tokens back, in order of flow; ``timed``: some of them may
-    have to act when no row comes.
+    ``holding`` are the steps that keep tokens back, in order of flow, ``concurrent`` those that have
+    many in flight, all of which ``flights`` knows; ``timed``: something may have to be done when no
+    row comes.
     """
 
     sources: Mapping[str, SourceStep]
     sinks: Mapping[str, SinkStep]
     contexts: Mapping[str, PluginContext]
     holding: tuple[Holding, ...]
+    concurrent: tuple[ConcurrentStep, ...]
+    flights: Flights
     timed: bool
 
 
@@ -84,12 +98,15 @@ class _Linker:
         self._workshop = workshop
         self._joins = JoinMap(assembly.graph, assembly.pipeline_settings)
         self._edge_ids = edge_ids(assembly.graph, workshop.run_id)
+        self._retry = Retry(assembly.pipeline_settings.retry)
         self._discard = Discard(workshop)
         self._sinks: dict[str, SinkStep] = {}
         self._steps: dict[str, Step] = {}
         self._coalesces: dict[str, CoalesceStep] = {}
         self._routes: list[tuple[Route, list[Edge]]] = []
         self._holding: list[Holding] = []
+        self._concurrent: list[ConcurrentStep] = []
+        self._inbox = Inbox()
         self._contexts = {
             node.node_id: PluginContext(landscape=landscape, run_id=workshop.run_id, node_id=node.node_id)
             for node in self._graph.nodes
@@ -112,7 +129,12 @@ class _Linker:
             item.trigger.timeout_seconds is not None or item.trigger.condition is not None
             for item in settings.aggregations
         )
-        return Machine(sources, self._sinks, self._contexts, holding, timed)
+        concurrent = tuple(sorted(self._concurrent, key=lambda step: order[step.node_id]))
+        for sink in self._sinks.values():
+            sink.ordered = bool(concurrent)
+        flights = Flights(concurrent, self._inbox)
+        timed = timed or bool(concurrent)
+        return Machine(sources, self._sinks, self._contexts, holding, concurrent, flights, timed)
 
     def _source(self, node_id: str) -> SourceStep:
         (edge,) = self._moves(node_id)
@@ -179,13 +201,20 @@ class _Linker:
             return self._experiment(node_id)
         return self._gate(node_id) if kind is NodeType.GATE else self._transform(node_id)
 
-    def _transform(self, node_id: str) -> TransformStep:
+    def _transform(self, node_id: str) -> Step:
         (edge,) = self._moves(node_id)
-        plugin = self._assembly.transforms[node_id]
-        step = TransformStep(self._workshop, node_id, plugin, self._contexts[node_id], self._edge_ids[edge])
+        plugin, ctx = self._assembly.transforms[node_id], self._contexts[node_id]
+        step: TransformStep | ConcurrentStep
+        if isinstance(plugin, ConcurrentTransform):
+            outcomes = Outcomes(self._workshop, node_id, self._edge_ids[edge], waits=True)
+            step = ConcurrentStep(self._workshop, plugin, ctx, outcomes, self._retry, self._inbox)
+            self._concurrent.append(step)
+        else:
+            outcomes = Outcomes(self._workshop, node_id, self._edge_ids[edge])
+            step = TransformStep(self._workshop, plugin, ctx, outcomes, self._retry)
         self._steps[node_id] = step
-        step.following = self._behind(edge)
-        step.failed = self._error_exit_of(node_id)
+        outcomes.following = self._behind(edge)
+        outcomes.failed = self._error_exit_of(node_id)
         return step
 
     def _gate(self, node_id: str) -> GateStep:

@@ -146,7 +146,8 @@ class _Run:
             self._open(opened)
             self._restore()
             self._read_all()
-            self._processor.finish()
+            if not self._processor.finish(self._around.stop):
+                raise RunInterruptedError(self._run_id)
             counts = LandscapeReader(self._around.db).counts_of(self._run_id, self._tokens_by_path())
             self._prove_complete(counts)
             self._around.probe("publish.begin")

@@ -8,10 +8,10 @@ import orjson
 
 from elspeth.contracts.plugins import PluginContext, Source
 from elspeth.core.landscape.writer import Checkpoint, Group, GroupWriter
-from elspeth.engine.assembly import Machine
+from elspeth.engine.assembly import Holding, Machine
 from elspeth.engine.executors.source import SourceStep
 from elspeth.engine.live import LiveToken
-from elspeth.engine.reading import TICK, read_ahead, read_directly
+from elspeth.engine.reading import LONGEST_WAIT_S, TICK, Ahead, Direct, read_ahead, read_directly
 from elspeth.engine.snapshot import node_states, waiting_row
 from elspeth.engine.steps import Step, Workshop
 
@@ -72,7 +72,7 @@ class Processor:
         next_look = 0
         broken: Exception | None = None
         going: Step | None
-        rows = read_ahead(source, ctx, workshop) if self._machine.timed else read_directly(source, ctx)
+        rows = self._rows(source, ctx)
         fetch = rows.fetch
         while True:
             try:
@@ -110,13 +110,43 @@ class Processor:
             raise broken
         return True
 
-    def finish(self) -> None:
-        """No more rows will come: let go, in order of flow, of all that waits."""
-        for step in self._machine.holding:
-            while step.finish():
-                self._drain()
-        self.standing.phase = "publishing"
+    def _rows(self, source: Source, ctx: PluginContext) -> Direct | Ahead:
+        if self._machine.timed:
+            return read_ahead(source, ctx, self._workshop, self._machine.flights)
+        return read_directly(source, ctx)
+
+    def finish(self, stop: Callable[[], bool]) -> bool:
+        """No more rows will come: let go of all that waits, in order of flow. False: ``stop()`` said so."""
+        while self._land_all(stop):
+            if not any(self._finishes(step) for step in self._machine.holding):
+                self.standing.phase = "publishing"
+                self._commit()
+                return True
         self._commit()
+        return False
+
+    def _finishes(self, step: Holding) -> bool:
+        finished = step.finish()
+        self._drain()
+        return finished
+
+    def _land_all(self, stop: Callable[[], bool]) -> bool:
+        """Wait until nothing is in flight; False if ``stop()`` said so before."""
+        flights, clock = self._machine.flights, self._workshop.clock.ns
+        flights.flush()
+        deadline = clock() + GROUP_NS
+        while flights.any:
+            flights.wait(LONGEST_WAIT_S)
+            flights.land()
+            self._drain()
+            now = clock()
+            self._fire_timers(now)
+            if stop():
+                return False
+            if now >= deadline:
+                self._commit()
+                deadline = clock() + GROUP_NS
+        return True
 
     def _fire_timers(self, now: int) -> None:
         while self._workshop.timers.fire(now):
@@ -139,10 +169,15 @@ class Processor:
     def _commit(self) -> None:
         standing, workshop = self.standing, self._workshop
         self._probe("commit.begin")
+        oldest = self._machine.flights.oldest_row
+        for sink in self._machine.sinks.values():
+            sink.let_in(oldest)
         self._write_sinks()
         self._probe("sinks.flushed")
         tokens, others = workshop.pending.take()
-        reopened = [(token.row_no, token.token_no) for token in tokens if token.stored]
+        touched = list(workshop.touched)
+        workshop.touched.clear()
+        reopened = [(token.row_no, token.token_no) for token in (*tokens, *touched) if token.stored]
         released = [(token.row_no, token.token_no) for token in workshop.released]
         workshop.released.clear()
         opened = [token for token in workshop.waiting if not token.stored]
@@ -162,7 +197,7 @@ class Processor:
             phase=standing.phase,
             committed_at=workshop.clock.now(),
         )
-        group = Group(self._traces(tokens) + self._traces(opened), reopened, released, others)
+        group = Group(self._traces(tokens) + self._traces([*touched, *opened]), reopened, released, others)
         self._writer.commit(group, checkpoint)
         self._probe("commit.end")
         for token in opened:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from elspeth.contracts.plugins import PluginContext, Source
+from elspeth.engine.executors.concurrent import Flights
 from elspeth.engine.steps import Workshop
 
 TICK = object()
 """Comes instead of a row when a timer is due."""
 
 _AHEAD = 1024
-_LONGEST_WAIT_S = 0.05
+LONGEST_WAIT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +33,19 @@ def read_directly(source: Source, ctx: PluginContext) -> Direct:
     return Direct(iter(source.load(ctx)).__next__, source.position)
 
 
-def read_ahead(source: Source, ctx: PluginContext, workshop: Workshop) -> "Ahead":
-    """The rows of ``source`` by way of a thread, with `TICK` whenever a timer of ``workshop`` is due."""
-    return Ahead(source, ctx, workshop)
+def read_ahead(source: Source, ctx: PluginContext, workshop: Workshop, flights: Flights) -> "Ahead":
+    """The rows of ``source`` by way of a thread, with `TICK` whenever something else is to be done.
+
+    That is when a timer of ``workshop`` is due, and while ``flights`` have no room for more rows.
+    """
+    return Ahead(source, ctx, workshop, flights)
 
 
 class Ahead:
     """The rows of a source as they come from its thread."""
 
-    def __init__(self, source: Source, ctx: PluginContext, workshop: Workshop) -> None:
+    def __init__(self, source: Source, ctx: PluginContext, workshop: Workshop, flights: Flights) -> None:
+        self._flights = flights
         self._timers = workshop.timers
         self._clock = workshop.clock.ns
         self._queue: queue.Queue[tuple[Any, Mapping[str, Any]]] = queue.Queue(_AHEAD)
@@ -63,7 +68,7 @@ class Ahead:
     def _put(self, entry: tuple[Any, Mapping[str, Any]]) -> bool:
         while not self._stop.is_set():
             try:
-                self._queue.put(entry, timeout=_LONGEST_WAIT_S)
+                self._queue.put(entry, timeout=LONGEST_WAIT_S)
             except queue.Full:
                 continue
             return True
@@ -71,10 +76,15 @@ class Ahead:
 
     def fetch(self) -> Any:
         """The next row, or `TICK`. Raises StopIteration at the end, and what the source raised."""
-        wait = _LONGEST_WAIT_S
+        wait = LONGEST_WAIT_S
         deadline = self._timers.next_deadline
         if deadline is not None:
             wait = min(wait, max(0.0, (deadline - self._clock()) / 1e9))
+        if self._flights.congested:
+            self._flights.wait(wait)
+            self._flights.land()
+            return TICK
+        self._flights.land()
         try:
             item, position = self._queue.get(timeout=wait) if wait else self._queue.get_nowait()
         except queue.Empty:

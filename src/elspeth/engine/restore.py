@@ -8,9 +8,11 @@ import orjson
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.paths import Origin, Path
 from elspeth.core.landscape.resumption import StoredToken, read_waiting
-from elspeth.engine.assembly import Machine
+from elspeth.engine.assembly import Holding, Machine
 from elspeth.engine.executors.aggregation import AggregationStep
 from elspeth.engine.executors.coalesce import CoalesceStep
+from elspeth.engine.executors.concurrent import ConcurrentStep
+from elspeth.engine.executors.sink import SinkStep
 from elspeth.engine.joins import JoinContext, JoinGroup, JoinPlan
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import Held, Workshop
@@ -27,7 +29,9 @@ class _Restorer:
     def __init__(self, workshop: Workshop, machine: Machine, states: Mapping[str, Any]) -> None:
         self._workshop = workshop
         self._epoch = workshop.clock.epoch_ns
-        self._holding = {step.node_id: step for step in machine.holding}
+        self._steps: dict[str, Holding | ConcurrentStep | SinkStep] = {
+            step.node_id: step for step in (*machine.holding, *machine.concurrent, *machine.sinks.values())
+        }
         self._states = {(state["coalesce"], *state["parent"]): state for state in states.get("groups", ())}
         self._since = states.get("aggregations", {})
         self._groups: dict[tuple[str, int, int], JoinGroup] = {}
@@ -39,21 +43,26 @@ class _Restorer:
             token = self._token(stored)
             chain = orjson.loads(stored.joins)
             context = self._context(chain)
-            step = self._holding[stored.node_id]
+            step = self._steps[stored.node_id]
             if isinstance(step, CoalesceStep):
                 assert context is not None
                 assert stored.branch is not None
                 token.join = context.outer
                 context.group.arrived[stored.branch] = token
                 step.groups[context.group.key] = context.group
-            else:
-                token.join = context
-                self._into_batch(step, token)
             self._workshop.hold(token, Held(stored.node_id, stored.branch, context))
+            if isinstance(step, SinkStep):
+                step.early.append(token)
+            elif not isinstance(step, CoalesceStep):
+                token.join = context
+                self._into(step, token)
         self._set_timers()
         return max((stored.ordinal + 1 for stored in waiting), default=0)
 
-    def _into_batch(self, step: AggregationStep, token: LiveToken) -> None:
+    def _into(self, step: AggregationStep | ConcurrentStep, token: LiveToken) -> None:
+        if isinstance(step, ConcurrentStep):
+            step.enter(token)
+            return
         if not step.waiting:
             step.begin(self._since[step.node_id] * 1000 - self._epoch)
         step.waiting.append(token)
@@ -100,7 +109,7 @@ class _Restorer:
         if group is not None:
             return group
         state = self._states[key]
-        joiner = self._holding[key[0]]
+        joiner = self._steps[key[0]]
         assert isinstance(joiner, CoalesceStep)
         parent = LiveToken(self._workshop.run_id, key[1], {}, 0)
         parent.token_no = key[2]

@@ -36,7 +36,7 @@ class Workshop:
 
     __slots__ = (
         "batches", "book", "clock", "end", "pending", "released", "run_id", "run_no", "stack",
-        "timers", "waiting",
+        "timers", "touched", "waiting",
     )  # fmt: skip
 
     def __init__(self, run_id: str, book: PathBook, clock: Clock) -> None:
@@ -50,15 +50,22 @@ class Workshop:
         self.timers = Timers()
         self.waiting: dict[LiveToken, Held] = {}
         self.released: list[LiveToken] = []
+        self.touched: dict[LiveToken, None] = {}
         self.batches = 0
 
     def hold(self, token: LiveToken, held: "Held") -> None:
         """A node holds ``token`` back for now."""
         self.waiting[token] = held
 
+    def touch(self, token: LiveToken) -> None:
+        """Something happened to a token that a node holds back: its open trace is to be written again."""
+        if token.stored:
+            self.touched[token] = None
+
     def release(self, token: LiveToken) -> None:
         """A node lets go of ``token``."""
         del self.waiting[token]
+        self.touched.pop(token, None)
         if token.stored:
             self.released.append(token)
 

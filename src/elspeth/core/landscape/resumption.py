@@ -139,7 +139,9 @@ def read_waiting(db: LandscapeDB, run_id: str, run_no: int) -> list[StoredToken]
 def _current_row(reader: LandscapeReader, run_id: str, row_no: int, token_no: int) -> Row:
     lineage = reader.row_lineage(run_id, row_no)
     token = next(token for token in lineage.tokens if token.token_no == token_no)
-    data = token.states[-1].output_data if token.states else token.start_data
+    data = token.start_data
+    for state in token.states:  # an attempt that failed has no output, and changed nothing
+        data = state.output_data if state.output_data is not None else state.input_data
     if data is None:
         raise LandscapeError(
             f"the data of token {token.token_id} was purged, and the run can't go on without it",

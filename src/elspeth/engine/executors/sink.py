@@ -1,5 +1,6 @@
 """Where tokens end: buffered per sink until the group is committed."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from elspeth.contracts.plugins import PluginContext, Row, Sink
 from elspeth.core.landscape.paths import Step as PathStep
 from elspeth.engine.joins import leave
 from elspeth.engine.live import LiveToken
-from elspeth.engine.steps import ErrorExit, Workshop
+from elspeth.engine.steps import ErrorExit, Held, Workshop
 
 Envelope = Callable[[LiveToken], Row]
 
@@ -17,7 +18,9 @@ class SinkStep:
     """One sink of a run.
 
     ``envelope`` makes of a token what is written; by default that is the token's row.
-    ``on_failure`` is None where a row that can't be written must stop the run.
+    ``on_failure`` is None where a row that can't be written must stop the run. ``ordered`` is set
+    where some rows overtake others on their way here (some node works concurrently): then tokens
+    wait, in ``early``, until no earlier row can come any more.
     """
 
     def __init__(self, workshop: Workshop, node_id: str, plugin: Sink, ctx: PluginContext) -> None:
@@ -29,6 +32,8 @@ class SinkStep:
         self.plugin = plugin
         self.on_failure: ErrorExit | None = None
         self.envelope: Envelope | None = None
+        self.ordered = False
+        self.early: list[LiveToken] = []
         self.waiting: list[LiveToken] = []
         self.rows = 0
 
@@ -36,8 +41,26 @@ class SinkStep:
         """Take the token; it is written when the group is."""
         if token.join is not None:
             leave(token.join)
+        if self.ordered:
+            self._workshop.hold(token, Held(self.node_id, None, None))
+            self.early.append(token)
+            return
         self.waiting.append(token)
         self._end(token)
+
+    def let_in(self, before_row: int | None) -> None:
+        """Take the tokens of rows before ``before_row`` (None: all) for writing, in order of the rows."""
+        if not self.early:
+            return
+        early = sorted(self.early, key=lambda token: (token.row_no, token.token_no))
+        count = len(early)
+        if before_row is not None:
+            count = bisect_left(early, before_row, key=lambda token: token.row_no)
+        self.early = early[count:]
+        for token in early[:count]:
+            self._workshop.release(token)
+            self.waiting.append(token)
+            self._end(token)
 
     def write(self) -> None:
         """Write all that waits. Rows that the plugin refuses go to ``on_failure`` and wait there."""
