@@ -24,7 +24,8 @@ _POSTGRES = """
            string_agg(a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
                || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END
                || coalesce(' default ' || pg_get_expr(d.adbin, d.adrelid), '')
-               || coalesce(nullif(' identity ' || a.attidentity, ' identity '), ''), ', ' ORDER BY a.attnum)
+               || coalesce(nullif(' identity ' || a.attidentity::text, ' identity '), ''),
+               ', ' ORDER BY a.attnum)
                || CASE WHEN c.relrowsecurity THEN ' row security' ELSE '' END
     FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum

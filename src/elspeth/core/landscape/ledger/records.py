@@ -179,7 +179,7 @@ def stream(connection: Connection, sql: str, parameters: tuple[Any, ...]) -> Ite
     """The rows of a query as the driver gives them, without holding all of them."""
     sql = placed(connection, sql)
     if connection.dialect.name != "sqlite":
-        rows = connection.execution_options(stream_results=True).exec_driver_sql(sql, parameters)
+        rows = connection.exec_driver_sql(sql, parameters, execution_options={"stream_results": True})
         for part in rows.partitions(_CHUNK):
             yield from part
         return
