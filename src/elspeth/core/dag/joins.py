@@ -130,10 +130,12 @@ class _Joins:
 
     def _check_join(self, name: str, settings: CoalesceSettings) -> None:
         key = self._graph.node(name).settings_key
-        strays = [branch for join, branch in self._strays if join == name]
-        for branch in strays:
-            edge = self._strays[name, branch]
-            what, fix = self._stray(name, branch, edge)
+        strays = {branch: edge for (join, branch), edge in self._strays.items() if join == name}
+        batches = {branch: self._batch_before(edge.from_node) for branch, edge in strays.items()}
+        # Without a batch in between, there would perhaps be nothing wrong with the other branches.
+        told = [branch for branch, batch in batches.items() if batch is not None] or list(strays)
+        for branch in told:
+            what, fix = self._stray(name, branch, strays[branch], batches[branch])
             self._problems.add((*key, "branches"), what, fix)
         if strays:
             return
@@ -150,8 +152,7 @@ class _Joins:
                 )
                 return
 
-    def _stray(self, name: str, branch: str, edge: Edge) -> tuple[str, str]:
-        batch = self._batch_before(edge.from_node)
+    def _stray(self, name: str, branch: str, edge: Edge, batch: str | None) -> tuple[str, str]:
         if batch is not None:
             return (
                 f"branch '{branch}' of coalesce '{name}' comes out of aggregation '{batch}', which replaces"

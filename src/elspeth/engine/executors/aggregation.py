@@ -125,6 +125,9 @@ class AggregationStep:
             self._fail(tokens, trigger, dict(result.reason or {"error": "no reason was given"}))
             return
         rows = [result.row] if result.row is not None else list(result.rows or ())
+        odd = next((row for row in rows if row.__class__ is not dict), None)
+        if odd is not None:
+            raise self._broken(f"returned a row that is {type(odd).__name__}, not a dict", tokens)
         passthrough = self._settings.output_mode == "passthrough"
         expected = len(tokens) if passthrough else self._settings.expected_output_count
         if expected is not None and len(rows) != expected:
@@ -175,7 +178,7 @@ class AggregationStep:
             token.times.append(now)
             self._workshop.end(token)
         self._workshop.stack.extend((output, self.following) for output in reversed(outputs))
-        for token in tokens:
+        for token in reversed(tokens):  # what that sets free is worked off from the last to the first
             leave(token.join)
 
     def _output(self, tokens: Sequence[LiveToken], row: Row, hashed: bytes, now: int) -> LiveToken:
