@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from elspeth.api.after_run import exported_afterwards
+from elspeth.api.around_run import configure_payloads, exported_afterwards
 from elspeth.api.assemble import Assembled, assemble
 from elspeth.api.database import default_database_url
 from elspeth.contracts.enums import RunStatus
@@ -55,6 +55,7 @@ def resume(
                 fix="undo the change, start a new run, or say --accept-changes: that goes on record",
             )
         decision = {"elspeth_version": __version__, "accepted_changes": differences}
+        configure_payloads(db, assembled)
         with exported_afterwards(db, assembled):
             return go_on(
                 assembled.assembly, Surroundings(db, Clock(), SystemRandom(), stop, watch), record, decision

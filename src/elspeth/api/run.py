@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from random import SystemRandom
 
-from elspeth.api.after_run import exported_afterwards
+from elspeth.api.around_run import configure_payloads, exported_afterwards
 from elspeth.api.assemble import Assembled, assemble
 from elspeth.core.clock import Clock
 from elspeth.core.landscape.database import LandscapeDB
@@ -37,6 +37,7 @@ def run_assembled(
     """Run what `assemble` made, once."""
     db = LandscapeDB.from_url(assembled.landscape_url)
     try:
+        configure_payloads(db, assembled)
         with exported_afterwards(db, assembled):
             return execute(assembled.assembly, Surroundings(db, Clock(), SystemRandom(), stop, watch))
     finally:

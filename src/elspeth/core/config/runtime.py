@@ -43,16 +43,30 @@ class LandscapeSettings(Settings):
     enabled: bool = Field(
         True, description="Whether runs are recorded; false keeps the record in memory only."
     )
+    signing_key: Text | None = Field(
+        None,
+        description="The private key that signs the heads of the record (`elspeth keys new`); default: the path"
+        " in `ELSPETH_SIGNING_KEY`, if any.",
+    )
+    anchor: Text | None = Field(
+        None,
+        description="A file outside the database that each head is also appended to, or `stdout`.",
+    )
     export: ExportSettings = Field(
         default_factory=lambda: ExportSettings(), description="A copy of the record after each run."
     )
 
 
 class PayloadStoreSettings(Settings):
-    """Where large row contents and call bodies are kept."""
+    """Where large row contents are kept, and for how long."""
 
     base_path: Text = Field(
-        ".elspeth/payloads", description="The directory of the store, relative to the working directory."
+        ".elspeth/payloads",
+        description="The directory of the store, relative to the working directory. Default: beside the"
+        " landscape.",
+    )
+    threshold_bytes: int = Field(
+        4096, ge=256, description="Row contents with more characters than this go to the store, compressed."
     )
     retention_days: int | None = Field(
         None,

@@ -13,6 +13,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from elspeth.contracts.errors import LandscapeError, LandscapeVersionError, NotFoundError, UsageError
 from elspeth.core.landscape.ledger.sealing import Proof
+from elspeth.core.landscape.payloads.store import OPTION as PAYLOADS
+from elspeth.core.landscape.payloads.store import PayloadStore
 from elspeth.core.landscape.schema import SCHEMA_VERSION, metadata
 from elspeth.core.landscape.views import view_statements
 
@@ -32,6 +34,8 @@ class LandscapeDB:
         # so one transaction, which the first of them to be done would end for all.
         self.lock = RLock()
         self.proof = Proof()
+        self.payloads = PayloadStore.beside(engine.url)
+        engine.update_execution_options(**{PAYLOADS: self.payloads})
 
     @classmethod
     def in_memory(cls) -> "LandscapeDB":

@@ -53,6 +53,8 @@ def rebuild(run_id: str, trace: StoredTrace, path: StoredPath, inherited: Row | 
 
     Raises LandscapeError, with row, token and step, if the record contradicts itself.
     """
+    if trace.purged:
+        return TokenData(None, (StepData(None, None),) * len(path.steps), None)
     where = f"run {run_id}, row {trace.row_no}, token {trace.token_no}"
     try:
         start = inherited if path.origin == "fork" else None

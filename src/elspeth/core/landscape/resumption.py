@@ -11,6 +11,7 @@ from elspeth.contracts.errors import LandscapeError
 from elspeth.contracts.plugins import Row
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.paths import Delta, Event, Origin, Path, Step
+from elspeth.core.landscape.payloads.store import inflate
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.step_tokens import FIRST_OWN_PATH
 from elspeth.core.landscape.tables import (
@@ -127,8 +128,8 @@ def read_waiting(db: LandscapeDB, run_id: str, run_no: int) -> list[StoredToken]
                     t0=row[traces.c.t0],
                     times=orjson.loads(row[traces.c.times]),
                     hashes=bytes(row[traces.c.hashes]),
-                    payload=row[traces.c.payload],
-                    deltas=row[traces.c.deltas],
+                    payload=inflate(connection, row[traces.c.payload]),
+                    deltas=inflate(connection, row[traces.c.deltas]),
                     row=_current_row(reader, run_id, row_no, token_no),
                     last_child=_last_child(connection, run_no, row_no),
                 )

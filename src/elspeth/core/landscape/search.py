@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, Select, exists, select
 
 from elspeth.contracts.errors import LandscapeError
+from elspeth.core.landscape.payloads.forms import is_purged
+from elspeth.core.landscape.payloads.store import inflate
 from elspeth.core.landscape.rebuild import load_row
 from elspeth.core.landscape.stored import names
 from elspeth.core.landscape.tables import paths_table, traces_table
@@ -45,9 +47,12 @@ def source_rows(
         )
     stream = connection.execution_options(stream_results=True, yield_per=_BATCH).execute(statement)
     with stream:
-        for row_no, path_no, payload in stream:
+        for row_no, path_no, stored in stream:
+            if is_purged(stored):
+                continue
             try:
-                yield row_no, load_row(payload, shapes.get(path_no))
+                payload = inflate(connection, stored)
+                yield row_no, load_row(payload or "", shapes.get(path_no))
             except LandscapeError as error:
                 raise LandscapeError(f"row {row_no}: {error.what}") from error
 

@@ -9,6 +9,8 @@ import orjson
 from sqlalchemy import Connection, bindparam, text
 
 from elspeth.contracts.errors import LandscapeError
+from elspeth.core.landscape.payloads.forms import is_purged
+from elspeth.core.landscape.payloads.store import inflate
 from elspeth.core.landscape.views import OUTCOME
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,7 +94,10 @@ class StoredPath:
 
 @dataclass(frozen=True, slots=True)
 class StoredTrace:
-    """One token's own part: times are microseconds since ``t0``, itself microseconds since 1970."""
+    """One token's own part: times are microseconds since ``t0``, itself microseconds since 1970.
+
+    A trace that was ``purged`` has neither payload nor deltas, but all else.
+    """
 
     row_no: int
     token_no: int
@@ -105,6 +110,7 @@ class StoredTrace:
     deltas: str | None
     row_alias: str | None
     token_alias: str | None
+    purged: bool = False
 
     def hash_at(self, slot: int) -> bytes:
         """The hash in a slot. Raises LandscapeError if there is none."""
@@ -158,11 +164,12 @@ class PathCache:
 def read_traces(connection: Connection, run_no: int, row_no: int) -> list[StoredTrace]:
     """All tokens of one row, by number."""
     rows = connection.execute(_TRACES, {"run_no": run_no, "row_no": row_no})
-    return [stored_trace(row) for row in rows]
+    return [stored_trace(connection, row) for row in rows.all()]
 
 
-def stored_trace(row: Any) -> StoredTrace:
-    """A row of ``traces``, with all its columns, as a value."""
+def stored_trace(connection: Connection, row: Any) -> StoredTrace:
+    """A row of ``traces``, with all its columns, as a value; large contents come from the payload store."""
+    purged = is_purged(row.payload)
     return StoredTrace(
         row_no=row.row_no,
         token_no=row.token_no,
@@ -171,10 +178,11 @@ def stored_trace(row: Any) -> StoredTrace:
         t0=row.t0,
         times=tuple(_json(row.times, f"the times of row {row.row_no}, token {row.token_no}")),
         hashes=bytes(row.hashes),
-        payload=row.payload,
-        deltas=row.deltas,
+        payload=None if purged else inflate(connection, row.payload),
+        deltas=None if purged else inflate(connection, row.deltas),
         row_alias=row.row_alias,
         token_alias=row.token_alias,
+        purged=purged,
     )
 
 

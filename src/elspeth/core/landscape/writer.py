@@ -80,7 +80,8 @@ class GroupWriter:
                     renew(connection, self._lease, checkpoint.committed_at)
                 self._delete(connection, traces_table, group.reopened)
                 self._delete(connection, waiting_tokens_table, group.released)
-                insert_rows(connection, traces_table, group.traces)
+                traces = self._db.payloads.put(connection, run_no, checkpoint.commit_no, group.traces)
+                insert_rows(connection, traces_table, traces)
                 insert_rows(connection, paths_table, [path_row(run_no, path) for path in paths])
                 insert_rows(
                     connection, path_steps_table, [row for path in paths for row in step_rows(run_no, path)]
@@ -91,7 +92,7 @@ class GroupWriter:
                 for table, rows in group.others.items():
                     insert_rows(connection, metadata.tables[table], rows)
                 _put_checkpoint(connection, run_no, checkpoint)
-                written = Written(group.traces, _path_records(run_no, paths), group.others)
+                written = Written(traces, _path_records(run_no, paths), group.others)
                 head = self._db.proof.seal(connection, run_no, written)
         except (DBAPIError, self._db.engine.dialect.loaded_dbapi.Error) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error

@@ -47,7 +47,7 @@ def read_materials(
         return
     for first in range(bounds.first, bounds.last + 1, _ROWS):
         span = {"run_no": run_no, "first": first, "end": first + _ROWS}
-        traces = [stored_trace(row) for row in connection.execute(_TRACES, span)]
+        traces = [stored_trace(connection, row) for row in connection.execute(_TRACES, span).all()]
         paths = cache.read(connection, run_no, {trace.path_no for trace in traces})
         errors, joins = _errors(connection, run_id, span), _joins(connection, run_id, span)
         for row_no, of_row in groupby(traces, key=lambda trace: trace.row_no):

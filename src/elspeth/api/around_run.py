@@ -1,4 +1,4 @@
-"""What a pipeline file wants done when its run is over, however it ended: the export of its record."""
+"""What a pipeline file wants done around its run: where payloads go, and the export of its record."""
 
 import logging
 from collections.abc import Iterator
@@ -16,6 +16,12 @@ EXPORT_FAILED = "export_failed"
 
 _log = logging.getLogger("elspeth.export")
 _LOOK_BACK = 20
+
+
+def configure_payloads(db: LandscapeDB, assembled: Assembled) -> None:
+    """Let large row contents go where the pipeline file says."""
+    settings = assembled.loaded.settings.payload_store
+    db.payloads.configure(settings.base_path, settings.threshold_bytes)
 
 
 @contextmanager
