@@ -9,6 +9,7 @@ import orjson
 from elspeth.api.around_run import configure_payloads, exported_afterwards
 from elspeth.api.assemble import Assembled, assemble
 from elspeth.api.database import default_database_url
+from elspeth.api.sealing import sealing
 from elspeth.contracts.enums import RunStatus
 from elspeth.contracts.errors import UsageError
 from elspeth.contracts.version import __version__
@@ -54,6 +55,7 @@ def resume(
                 f"run {record.run_id} can't go on as it began, because something has changed:\n{listed}",
                 fix="undo the change, start a new run, or say --accept-changes: that goes on record",
             )
+        sealing(assembled.loaded.settings.landscape, environ).of(db)
         decision = {"elspeth_version": __version__, "accepted_changes": differences}
         configure_payloads(db, assembled)
         with exported_afterwards(db, assembled):

@@ -6,6 +6,7 @@ from random import SystemRandom
 
 from elspeth.api.around_run import configure_payloads, exported_afterwards
 from elspeth.api.assemble import Assembled, assemble
+from elspeth.api.sealing import sealing
 from elspeth.core.clock import Clock
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.engine.orchestrator import Surroundings, Watcher, execute, never
@@ -35,7 +36,9 @@ def run_assembled(
     assembled: Assembled, *, watch: Watcher | None = None, stop: Callable[[], bool] = never
 ) -> RunResult:
     """Run what `assemble` made, once."""
+    sealed = sealing(assembled.loaded.settings.landscape)
     db = LandscapeDB.from_url(assembled.landscape_url)
+    sealed.of(db)
     try:
         configure_payloads(db, assembled)
         with exported_afterwards(db, assembled):
