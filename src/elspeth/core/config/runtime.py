@@ -45,15 +45,6 @@ class LandscapeSettings(Settings):
     )
     signing_key: Text | None = Field(
         None,
-        description="The private key that signs the heads of the record (`elspeth keys new`); default: the path"
-        " in `ELSPETH_SIGNING_KEY`, if any.",
-    )
-    anchor: Text | None = Field(
-        None,
-        description="A file outside the database that each head is also appended to, or `stdout`.",
-    )
-    signing_key: Text | None = Field(
-        None,
         description="The private key that signs the heads of the record (`elspeth keys new`); default: the"
         " path in `ELSPETH_SIGNING_KEY`, if any.",
     )
