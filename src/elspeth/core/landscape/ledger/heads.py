@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from elspeth.contracts.errors import NotFoundError, UsageError
 
@@ -73,10 +73,9 @@ class VerifierKey:
 
     def signed(self, checkpoint: Checkpoint) -> bool:
         """Whether this key signed that head."""
+        key = _ed25519().Ed25519PublicKey.from_public_bytes(self.public)
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
 
-        key = Ed25519PublicKey.from_public_bytes(self.public)
         for name, signature in checkpoint.signatures:
             if name == self.name and signature[:4] == self.key_id:
                 try:
@@ -97,11 +96,9 @@ class SigningKey:
     @classmethod
     def generate(cls, name: str) -> "SigningKey":
         """A new key. Raises UsageError for a name with spaces, ``+``, or none at all."""
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
-
         if not name or any(sign.isspace() or sign == "+" for sign in name):
             raise UsageError(f"a key can't be called {name!r}", fix="a name without spaces and without +")
-        return cls(name, Ed25519PrivateKey.generate())
+        return cls(name, _ed25519().Ed25519PrivateKey.generate())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "SigningKey":
@@ -141,8 +138,6 @@ class SigningKey:
 
 
 def _parse_private(text: str, file: Path) -> tuple[str, "Ed25519PrivateKey"]:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
-
     # PRIVATE+KEY+name+hash+base64; base64 may hold a + itself.
     parts = text.split("+", 4)
     if text.startswith(f"{_PRIVATE}+") and len(parts) == 5:
@@ -151,10 +146,21 @@ def _parse_private(text: str, file: Path) -> tuple[str, "Ed25519PrivateKey"]:
         except ValueError:
             seed = b""
         if len(seed) == 33 and seed[:1] == _ED25519:
-            key = Ed25519PrivateKey.from_private_bytes(seed[1:])
+            key = _ed25519().Ed25519PrivateKey.from_private_bytes(seed[1:])
             if SigningKey(parts[2], key).verifier.key_id.hex() == parts[3]:
                 return parts[2], key
     raise UsageError(f"{file} is no signing key", fix="make one: elspeth keys new")
+
+
+def _ed25519() -> Any:
+    """The library that signs; runs that don't sign need not have it."""
+    try:
+        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "signatures need the library cryptography", fix='pip install "elspeth[signing]"'
+        ) from error
+    return ed25519
 
 
 def parse_verifier_key(text: str) -> VerifierKey:
