@@ -9,6 +9,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any, Self
 
@@ -31,7 +32,9 @@ class Behaviour:
 
     ``latency_s`` is the mean; ``jitter`` spreads it evenly by that share to both sides, ``lognormal``
     (a sigma) makes most calls faster and a few very slow. Of all calls, ``error_rate`` (0–1) get one of
-    ``faults``, chosen by ``seed``. ``answer`` makes the text of an answer from a request's body.
+    ``faults``, chosen by ``seed``. ``answer`` makes the text of an answer from a request's body, ``reply``
+    (a status and a body) is given in the place of any answer. Nobody is answered before ``together``
+    calls were in flight at one time.
     """
 
     latency_s: float = 0.0
@@ -42,6 +45,8 @@ class Behaviour:
     retry_after: str = "0.05"
     seed: int = 0
     answer: Callable[[Body], str] | None = None
+    reply: tuple[int, Any] | None = None
+    together: int = 0
 
 
 def echo(body: Body) -> str:
@@ -68,6 +73,7 @@ class LoopbackLLM:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="loopback-llm", daemon=True)
         self._transports: set[asyncio.BaseTransport] = set()
+        self._held: list[Callable[[], None]] = []
         self.port = 0
 
     @property
@@ -110,6 +116,16 @@ class LoopbackLLM:
             # The mean of the distribution is latency_s.
             return how.latency_s * self.random.lognormvariate(-(how.lognormal**2) / 2, how.lognormal)
         return how.latency_s * (1 + how.jitter * self.random.uniform(-1, 1))
+
+    def hold(self, reply: Callable[[], None]) -> bool:
+        """Keep a reply back until enough calls are in flight; False: it need not wait."""
+        if self.peak_in_flight < self.behaviour.together:
+            self._held.append(reply)
+            return True
+        for held in self._held:
+            self._loop.call_soon(held)
+        self._held.clear()
+        return False
 
     def fault(self) -> str | None:
         """What goes wrong with the next call, if anything."""
@@ -158,6 +174,8 @@ class _Connection(asyncio.Protocol):
         server.requests.append(body)
         # One number per decision and in the order of requests: the same seed gives the same faults.
         delay, fault = server.delay(), server.fault()
+        if server.hold(partial(self._reply, body, fault)):
+            return
         if delay > 0:
             server._loop.call_later(delay, self._reply, body, fault)
         else:
@@ -172,6 +190,13 @@ class _Connection(asyncio.Protocol):
         if fault is not None:
             server.faults[fault] += 1
             self._misbehave(transport, fault)
+            return
+        if server.behaviour.reply is not None:
+            status, content = server.behaviour.reply
+            server.faults[str(status)] += 1
+            transport.write(
+                _response(status, content if isinstance(content, bytes) else orjson.dumps(content))
+            )
             return
         server.answered += 1
         answer = server.behaviour.answer or echo

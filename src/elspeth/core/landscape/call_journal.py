@@ -6,11 +6,11 @@ have a transaction each. A thread of its own takes what has come in and commits 
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
@@ -172,32 +172,47 @@ class CallJournal:
             self._error = error
 
 
+class KnownKey(NamedTuple):
+    """What is known of a call without reading it."""
+
+    attempt: int
+    call_index: int
+    call_id: str
+    state_id: str
+    status: str
+    request_hash: str
+
+
 class CallLookup:
     """The calls that a run has on record, for a resume, a replay or a comparison.
 
-    Keys are read at once (they are small), answers when they are asked for.
+    Keys are read at once (they are small), answers when they are asked for. Calls are found by their
+    *step*: the state's id without its attempt, because a step that is tried again asks the same again.
     """
 
     def __init__(self, db: LandscapeDB, run_id: str) -> None:
         self._db = db
         self.run_id = run_id
-        self._states: dict[str, list[tuple[int, str, str, str]]] = {}
+        self._steps: dict[str, list[KnownKey]] = {}
         for call_id, state_id, index, status, hashed in self._keys():
-            self._states.setdefault(state_id, []).append((index, call_id, status, hashed))
-        for calls in self._states.values():
+            step, attempt = step_of(state_id)
+            self._steps.setdefault(step, []).append(
+                KnownKey(attempt, index, call_id, state_id, status, hashed)
+            )
+        for calls in self._steps.values():
             calls.sort()
 
     def __len__(self) -> int:
-        """How many states have calls."""
-        return len(self._states)
+        """How many steps have calls."""
+        return len(self._steps)
 
-    def of_state(self, state_id: str) -> list[tuple[int, str, str, str]]:
-        """Index, id, status and request hash of a state's calls, in order."""
-        return self._states.get(state_id, [])
+    def of_state(self, state_id: str) -> list[KnownKey]:
+        """The calls of a state's step, in order of attempt and index."""
+        return self._steps.get(step_of(state_id)[0], [])
 
-    def states(self) -> Mapping[str, Iterable[tuple[int, str, str, str]]]:
+    def steps(self) -> Mapping[str, list[KnownKey]]:
         """All of them."""
-        return self._states
+        return self._steps
 
     def read(self, call_id: str) -> KnownCall:
         """One call as it was put down. Raises KeyError for an unknown one."""
@@ -226,3 +241,9 @@ class CallLookup:
 def request_hash(text: str) -> str:
     """SHA-256 of a recorded text, in hex."""
     return sha256(text.encode()).hexdigest()
+
+
+def step_of(state_id: str) -> tuple[str, int]:
+    """A state's id without its attempt, and the attempt (0 where it has none)."""
+    step, dot, attempt = state_id.rpartition(".")
+    return (step, int(attempt)) if dot and attempt.isdigit() else (state_id, 0)

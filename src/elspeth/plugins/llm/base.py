@@ -45,7 +45,6 @@ class _Running:
     loop: LoopThread[RowWork]
     pump: Pump
     record: CallRecord
-    source: Any
 
 
 class BaseLLMTransform(BaseTransform):
@@ -161,7 +160,6 @@ class BaseLLMTransform(BaseTransform):
         try:
             if running.loop.is_alive():
                 running.loop.wait_for(running.pump.stop(error, self.grace_s), self.grace_s + _START_S)
-                running.loop.wait_for(running.source.close(), _START_S)
         finally:
             running.loop.stop()
             running.record.close()
@@ -208,13 +206,14 @@ class BaseLLMTransform(BaseTransform):
         )
         try:
             source = loop.wait_for(self._source(), _START_S)
+            loop.at_end.append(source.close)
             around = Surroundings(source, self._service, purse, record, self._metrics, self._emit)
             pump = loop.wait_for(self._pump(around), _START_S)
         except BaseException:
             loop.stop()
             record.close()
             raise
-        return _Running(loop, pump, record, source)
+        return _Running(loop, pump, record)
 
     async def _pump(self, around: Surroundings) -> Pump:
         options = self.options

@@ -21,6 +21,9 @@ class LoopThread(Generic[T]):
         self._died = died
         self._items: deque[T] = deque()
         self._scheduled = False
+        self._alive = True
+        self.at_end: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        """What is run on the loop when it ends, however it ends."""
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -41,14 +44,14 @@ class LoopThread(Generic[T]):
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
 
     def is_alive(self) -> bool:
-        """Whether the thread is at work."""
-        return self._thread.is_alive()
+        """Whether the loop is at work."""
+        return self._alive
 
     def stop(self) -> None:
         """End the loop and the thread. What was still under way is cancelled."""
-        if self._thread.is_alive():
+        if self._alive:
             self.loop.call_soon_threadsafe(self.loop.stop)
-            self._thread.join()
+        self._thread.join()
 
     def _drain(self) -> None:
         # Cleared first: an item that comes from now on schedules the next drain, and is never left.
@@ -61,10 +64,14 @@ class LoopThread(Generic[T]):
         asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_forever()
-            self._end_tasks()
         except BaseException as error:  # noqa: BLE001  # whoever waits for this thread has to hear of it
+            self._alive = False
             self._died(error)
         finally:
+            self._alive = False
+            self._end_tasks()
+            for clean in self.at_end:
+                self.loop.run_until_complete(clean())
             self.loop.close()
 
     def _end_tasks(self) -> None:

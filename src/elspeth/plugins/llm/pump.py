@@ -9,6 +9,7 @@ from typing import Any
 
 from elspeth.contracts.errors import CanonicalError
 from elspeth.contracts.results import TransformResult
+from elspeth.core.landscape.call_journal import KnownKey
 from elspeth.fabric.governor import BudgetExceededError, ServiceGovernor
 from elspeth.plugins.llm.client import CallSource
 from elspeth.plugins.llm.completion import Answer
@@ -174,16 +175,15 @@ class Pump:
                     self._ready.append(ask)
         return bool(self._ready)
 
-    def _reuse(self, ask: Ask, known: list[tuple[int, str, str, str]]) -> bool:
+    def _reuse(self, ask: Ask, known: list[KnownKey]) -> bool:
         """Take what an interrupted run was answered already; else go on numbering behind it."""
-        mine = [call for call in known if call[0] % ask.of == ask.ordinal]
-        if not mine:
-            return False
-        ask.round = mine[-1][0] // ask.of + 1
-        for _index, call_id, _status, hashed in reversed(mine):
-            if hashed != ask.request.digest:
+        mine = [key for key in known if key.call_index % ask.of == ask.ordinal]
+        here = [key.call_index for key in mine if key.state_id == ask.work.state_id]
+        ask.round = max(ask.round, here[-1] // ask.of + 1 if here else 0)
+        for key in reversed(mine):
+            if key.request_hash != ask.request.digest:
                 continue
-            answer = answer_of(self._record.read(call_id))
+            answer = answer_of(self._record.read(key.call_id))
             if answer.failure is None or not answer.failure.retryable:
                 self._metrics.calls_reused += 1
                 self._settle(ask, answer, known)
@@ -254,7 +254,7 @@ class Pump:
             used = (answer.tokens_in or 0) + (answer.tokens_out or 0)
             self._governor.answered(ask.tokens_expected(), used or ask.tokens_expected())
 
-    def _settle(self, ask: Ask, answer: Answer, known: list[tuple[int, str, str, str]] | None = None) -> None:
+    def _settle(self, ask: Ask, answer: Answer, known: list[KnownKey] | None = None) -> None:
         """Decide what follows from an answer: done, once more, corrected, or failed."""
         if answer.failure is None:
             self._accept(ask, answer, known)
@@ -263,7 +263,7 @@ class Pump:
         else:
             self._fail(ask, ask.reason(answer.failure))
 
-    def _accept(self, ask: Ask, answer: Answer, known: list[tuple[int, str, str, str]] | None) -> None:
+    def _accept(self, ask: Ask, answer: Answer, known: list[KnownKey] | None) -> None:
         form = ask.query.form
         value: Any = answer.text
         if form is not None:

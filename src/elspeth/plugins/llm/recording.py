@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import orjson
 
 from elspeth.contracts.enums import CallStatus, CallType
-from elspeth.core.landscape.call_journal import CallJournal, CallLookup, JournalCall, KnownCall
+from elspeth.core.landscape.call_journal import CallJournal, CallLookup, JournalCall, KnownCall, KnownKey
 from elspeth.core.landscape.call_log import CallRecording, ExternalCall
 from elspeth.plugins.llm.completion import Answer, answer_from
 from elspeth.plugins.llm.errors import Failure
@@ -23,7 +23,7 @@ class CallRecord(Protocol):
 
     def after(self, done: Done) -> None: ...
 
-    def known(self, work: RowWork) -> list[tuple[int, str, str, str]]: ...
+    def known(self, work: RowWork) -> list[KnownKey]: ...
 
     def read(self, call_id: str) -> KnownCall: ...
 
@@ -69,8 +69,8 @@ class JournalRecord:
     def after(self, done: Done) -> None:
         self._journal.after(done)
 
-    def known(self, work: RowWork) -> list[tuple[int, str, str, str]]:
-        """The calls of a row's state that an interrupted run left."""
+    def known(self, work: RowWork) -> list[KnownKey]:
+        """The calls of a row's step that an interrupted run, or an earlier attempt, left."""
         return self._lookup.of_state(work.state_id) if self._lookup is not None else []
 
     def read(self, call_id: str) -> KnownCall:
@@ -109,7 +109,7 @@ class DirectRecord:
     def after(self, done: Done) -> None:
         done(None)
 
-    def known(self, work: RowWork) -> list[tuple[int, str, str, str]]:
+    def known(self, work: RowWork) -> list[KnownKey]:
         return []
 
     def read(self, call_id: str) -> KnownCall:

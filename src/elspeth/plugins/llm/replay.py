@@ -36,15 +36,15 @@ class _Recorded:
         self._by_place: dict[tuple[str, str], list[tuple[int, str]]] = {}
         self._by_request: dict[str, deque[str]] = {}
         self._taken: set[str] = set()
-        for state_id, found in sorted(calls.states().items(), key=lambda item: _order(item[0])):
-            place = state_id.removeprefix(calls.run_id)
+        for step, found in sorted(calls.steps().items(), key=lambda item: _order(item[0])):
+            place = step.removeprefix(calls.run_id)
             last: dict[str, str] = {}
-            for index, call_id, status, hashed in found:
-                self._by_place.setdefault((place, hashed), []).append((index, call_id))
-                if status == CallStatus.SUCCESS:
-                    self._by_request.setdefault(hashed, deque()).append(call_id)
+            for key in found:
+                self._by_place.setdefault((place, key.request_hash), []).append((key.call_index, key.call_id))
+                if key.status == CallStatus.SUCCESS:
+                    self._by_request.setdefault(key.request_hash, deque()).append(key.call_id)
                 else:
-                    last[hashed] = call_id
+                    last[key.request_hash] = key.call_id
             for hashed, call_id in last.items():
                 if hashed not in self._by_request:
                     self._by_request[hashed] = deque([call_id])
@@ -137,7 +137,7 @@ def _compared(answer: Answer) -> dict[str, Any]:
     return {"text": answer.text, "model": answer.model, "finish_reason": answer.finish_reason}
 
 
-def _order(state_id: str) -> tuple[tuple[int, int, str], ...]:
-    """States in the order of rows: numbers count as numbers."""
-    parts = state_id.replace(".", "-").split("-")
+def _order(step: str) -> tuple[tuple[int, int, str], ...]:
+    """Steps in the order of rows: numbers count as numbers."""
+    parts = step.split("-")
     return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts)

@@ -8,7 +8,7 @@ from typing import Any
 from elspeth.contracts.plugins import AnyToken, PluginContext, Row
 from elspeth.contracts.results import TransformResult
 from elspeth.core.canonical import canonical
-from elspeth.core.landscape.call_journal import request_hash
+from elspeth.core.landscape.call_journal import request_hash, step_of
 from elspeth.fabric.governor import Reservation
 from elspeth.plugins.llm.client import Request
 from elspeth.plugins.llm.completion import Answer
@@ -43,7 +43,7 @@ class RowWork:
     @property
     def place(self) -> str:
         """Where in its run this is: the same in every run over the same rows."""
-        return self.state_id.removeprefix(self.run_id)
+        return step_of(self.state_id)[0].removeprefix(self.run_id)
 
     def result(self, queries: Sequence[Query]) -> TransformResult:
         """The row with all answers, or the error of the first question that has none."""
