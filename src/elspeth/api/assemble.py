@@ -40,18 +40,23 @@ class Assembled:
 
 
 def assemble(
-    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None, database: str | None = None
+    path: str | os.PathLike[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    database: str | None = None,
+    resuming: bool = False,
 ) -> Assembled:
     """Read, check and build a pipeline; nothing is written and no row is read beyond a preview.
 
-    ``database`` replaces ``landscape.url``. Raises ConfigurationError with every problem.
+    ``database`` replaces ``landscape.url``. ``resuming``: what the sinks find in their places may be
+    the run's own, so it is for their ``restore`` to judge. Raises ConfigurationError with every problem.
     """
     env = os.environ if environ is None else environ
     draft = draft_pipeline(path, environ=env)
     if draft.loaded is None:
         raise ConfigurationError(draft.problems)
     url = database or draft.loaded.settings.landscape.url
-    return _Assembler(draft, load_catalog(), Redactor.from_environment(env), url).assemble()
+    return _Assembler(draft, load_catalog(), Redactor.from_environment(env), url).assemble(resuming=resuming)
 
 
 class _Assembler:
@@ -69,7 +74,7 @@ class _Assembler:
         self._sinks: dict[str, Any] = {}
         self._conditions: dict[str, Expression] = {}
 
-    def assemble(self) -> Assembled:
+    def assemble(self, *, resuming: bool = False) -> Assembled:
         settings = self._loaded.settings
         self._make(self._sources, self._catalog.source, settings.sources, "sources")
         self._make(self._transforms, self._catalog.transform, _named(settings.transforms), "transforms")
@@ -81,7 +86,7 @@ class _Assembler:
         self._compile_conditions()
         self._refuse_what_comes_later()
         graph = self._graph()
-        self._check_outside()
+        self._check_outside(resuming=resuming)
         if self._problems or graph is None:
             raise ConfigurationError(_in_order(self._problems))
         envelopes = self._add_quarantine(graph)
@@ -209,7 +214,7 @@ class _Assembler:
         sink = self._sinks.get(name)
         return PluginSchema() if sink is None else sink.input_schema
 
-    def _check_outside(self) -> None:
+    def _check_outside(self, *, resuming: bool) -> None:
         """Look at the files and databases that the plugins name, without changing anything."""
         taken = {str(self._loaded.path.resolve()): "and that is this pipeline file"}
         for name, source in self._sources.items():
@@ -224,7 +229,7 @@ class _Assembler:
             taken[str(Path(database).resolve())] = "and so does the landscape"
         for name, sink in self._sinks.items():
             at = ("sinks", name, "options", "path")
-            for what in sink.check():
+            for what in () if resuming else sink.check():
                 self._complain(at, what)
             for target in sink.targets():
                 # Links may lead two names to one file.

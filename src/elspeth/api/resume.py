@@ -47,7 +47,7 @@ def resume(
         reader = LandscapeReader(db)
         record = reader.run(run)
         _refuse_finished(record)
-        assembled = assemble(record.pipeline, environ=environ, database=url)
+        assembled = assemble(record.pipeline, environ=environ, database=url, resuming=True)
         differences = _differences(record, reader.nodes(record.run_id), assembled)
         if differences and not accept_changes:
             listed = "\n".join(f"  - {difference}" for difference in differences)

@@ -143,9 +143,12 @@ class _Run:
     def execute(self, published: dict[str, Artifact]) -> RunResult:
         """``published`` is filled as the sinks publish, so that it is right also if one of them fails."""
         with ExitStack() as opened:
+            self._around.probe("run.begun")
             self._open(opened)
             self._restore()
+            self._around.probe("run.ready")
             self._read_all()
+            self._around.probe("rows.read")
             if not self._processor.finish(self._around.stop):
                 raise RunInterruptedError(self._run_id)
             counts = LandscapeReader(self._around.db).counts_of(self._run_id, self._tokens_by_path())
@@ -153,6 +156,7 @@ class _Run:
             self._around.probe("publish.begin")
             for name, sink in self._machine.sinks.items():
                 artifact = sink.plugin.publish()
+                self._around.probe("sink.published")
                 if artifact.rows or name not in self._assembly.envelopes:
                     published[name] = artifact  # the automatic sink leaves nothing behind if nothing failed
             self._around.probe("publish.end")
