@@ -11,6 +11,7 @@ from elspeth.core.landscape.ledger.growth import OWN_PATHS, TAG
 from elspeth.core.landscape.ledger.heads import ORIGIN, NoteError, VerifierKey, parse_note
 from elspeth.core.landscape.ledger.index import IndexUnreadableError, Section, unpack
 from elspeth.core.landscape.ledger.leaves import leaf
+from elspeth.core.landscape.ledger.purges import taken_away
 from elspeth.core.landscape.ledger.records import KINDS, OUTSIDE, RunKey, placed
 from elspeth.core.landscape.ledger.supply import Key, Supply
 from elspeth.core.landscape.ledger.tree import Tree
@@ -48,6 +49,8 @@ class RunCheck:
             report.root = self._tree.root().hex()
             self._check_restated()
             self._check_rest()
+            for table, key in taken_away(self._connection, self._run):
+                self.report.found(table, key, "removed", "its contents are gone, and no purge is on record")
         else:
             self._without_heads()
         return report

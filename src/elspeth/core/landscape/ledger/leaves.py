@@ -12,9 +12,12 @@ purge takes away later can be told from what somebody changed.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import sha256
 from struct import Struct, error, pack
 from typing import Any
+
+from elspeth.core.landscape.payloads.forms import PURGED, hash_of_purged
 
 VERSION = 1
 _FLOAT = Struct(">d")
@@ -69,12 +72,19 @@ def leaf(kind: str, values: Values) -> bytes:
 
 
 def content_hash(payload: Any, deltas: Any) -> bytes:
-    """The hash of what a trace holds of its row: SHA-256 over both lengths (-1: null) and both texts."""
+    """The hash of what a trace holds of its row: SHA-256 over both lengths (-1: null) and both texts.
+
+    The mark that a purge leaves is this hash of what was there (`forms`); `purges` tells of marks that
+    no purge on record has made.
+    """
     if payload is None:
         if deltas is None:
             return _EMPTY
         body, first, second = deltas.encode(), -1, 0
     elif deltas is None:
+        if payload[:1] == PURGED:
+            with suppress(ValueError):
+                return hash_of_purged(payload)
         body = payload.encode()
         first, second = len(body), -1
     else:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, Float, LargeBinary, Numeric, Table
@@ -97,6 +98,10 @@ def values_of(kind: Kind, row: Sequence[Any]) -> list[Any]:
     for place, convert in _conversions(kind.table):
         if values[place] is not None:
             values[place] = convert(values[place])
+    if kind is CALL:
+        # Bodies by their hashes, which a purge leaves: see `purges`.
+        for body, hashed in _bodies():
+            values[body] = _body_hash(values[body], values[hashed])
     return values
 
 
@@ -199,6 +204,19 @@ def _names(kind: Kind) -> str:
 def _key_places(kind: Kind) -> tuple[int, ...]:
     names = [column.name for column in kind.table.columns]
     return tuple(names.index(key) for key in kind.keys)
+
+
+@cache
+def _bodies() -> tuple[tuple[int, int], ...]:
+    """Where a call's bodies are among its values, and where their hashes."""
+    names = [column.name for column in tables.calls_table.columns]
+    return tuple((names.index(body), names.index(f"{body}_hash")) for body in ("request", "response"))
+
+
+def _body_hash(body: Any, recorded: Any) -> Any:
+    if body is None:
+        return recorded
+    return sha256(body.encode("utf-8", "surrogateescape")).hexdigest() if isinstance(body, str) else body
 
 
 @cache
