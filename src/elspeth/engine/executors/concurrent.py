@@ -58,6 +58,9 @@ class Inbox:
 class _Output:
     """Where a plugin leaves its results."""
 
+    polled = True
+    """Results are taken in by the thread that calls `flush`: a plugin must not wait for them there."""
+
     def __init__(self, step: "ConcurrentStep", inbox: Inbox) -> None:
         self._step = step
         self._inbox = inbox
