@@ -90,7 +90,10 @@ class MetricConfig(Settings):
     )
     per: Text | None = Field(None, description="The denominator of a `ratio`: an expression, or `rows`.")
     q: float | None = Field(None, gt=0, lt=1, description="Which quantile, e.g. 0.95, for `type: quantile`.")
-    goal: Literal["increase", "decrease"] = Field("increase", description="Which direction is better.")
+    goal: Literal["increase", "decrease"] = Field(
+        "increase",
+        description="Which direction is better. With a guardrail of `max_increase` alone it is `decrease`.",
+    )
     primary: bool = Field(
         False, description="Whether the verdict rests on this metric (corrected for several)."
     )
@@ -101,6 +104,14 @@ class MetricConfig(Settings):
     non_inferiority_margin: Percentage | None = Field(
         None, gt=0, description="How much worse still counts as `non-inferior`, in the metric's own unit."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _guarded_increase_is_bad(cls, data: Any) -> Any:
+        rail = data.get("guardrail") if isinstance(data, dict) else None
+        if isinstance(rail, dict) and set(rail) == {"max_increase"} and "goal" not in data:
+            return {**data, "goal": "decrease"}
+        return data
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "MetricConfig":

@@ -314,6 +314,15 @@ experiment_assignments_table = Table(
     Index("ix_exp_assignments_variant", "experiment_id", "variant_id"),
 )
 
+experiment_stats_table = Table(
+    "experiment_stats",
+    metadata,
+    Column("stats_key", Text, primary_key=True),  # hash of experiment, phase, metrics, runs and their last commits
+    Column("experiment_id", Text, nullable=False),
+    Column("totals_json", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
 checkpoints_table = Table(
     "checkpoints",
     metadata,
