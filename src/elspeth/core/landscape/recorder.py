@@ -15,6 +15,7 @@ from elspeth.core.landscape.assignments import AssignmentRecording
 from elspeth.core.landscape.call_log import CallRecording
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.leases import Lease, give_back, take_lease
+from elspeth.core.landscape.step_batches import BatchRecording
 from elspeth.core.landscape.step_recording import StateRecording
 from elspeth.core.landscape.stepwise import TokenRecording
 from elspeth.core.landscape.tables import (
@@ -65,7 +66,7 @@ class EdgeStart:
     default_mode: str
 
 
-class LandscapeRecorder(TokenRecording, StateRecording, AssignmentRecording, CallRecording):
+class LandscapeRecorder(TokenRecording, StateRecording, BatchRecording, AssignmentRecording, CallRecording):
     """Writes runs, nodes, edges, artifacts, and single records of all else. Each call is one transaction."""
 
     def __init__(self, db: LandscapeDB, clock: Clock | None = None) -> None:

@@ -1,17 +1,19 @@
 """Making tokens: of new rows, under ids that a caller brought, by splitting and by joining."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, insert
 
 from elspeth.contracts.plugins import Row
 from elspeth.core.canonical import row_digest
-from elspeth.core.landscape.step_states import current_row
+from elspeth.core.landscape.step_states import current_row, reason_text
 from elspeth.core.landscape.step_tokens import (
     STANDALONE,
     RecordError,
     TokenAt,
+    change_path,
     change_trace,
     end,
     ensure_run,
@@ -49,6 +51,14 @@ class Child:
     branch_name: str | None
     edge_id: str | None = None
     row: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What is said of a joined token besides its row: ``merge`` is how the row was made (`MergeRecord`)."""
+
+    branch_name: str | None = None
+    merge: Mapping[str, Any] | None = None
 
 
 def add_row(
@@ -113,18 +123,26 @@ def split(
     return made
 
 
+def open_tokens(connection: Connection, token_ids: Sequence[str], what: str) -> list[TokenAt]:
+    """These tokens. Raises RecordError if there is none, one twice, one unknown or one that has ended."""
+    if not token_ids:
+        raise RecordError(f"{what} needs the tokens that it takes, there are none")
+    found = [need_token(connection, token_id) for token_id in token_ids]
+    if len({(token.run_no, token.row_no, token.token_no) for token in found}) < len(found):
+        raise RecordError(f"{what} needs different tokens, these are {', '.join(token_ids)}")
+    for token in found:
+        require_open(token)
+    return found
+
+
 def join(
-    connection: Connection, parent_ids: Sequence[str], row: Row | None, branch_name: str | None, now: int
+    connection: Connection, parent_ids: Sequence[str], row: Row | None, child: Joined, now: int
 ) -> TokenAt:
     """End several tokens as joined and make the one that goes on, in the row of the first of them.
 
-    Raises RecordError if there is none, one twice, one unknown, one that has ended, or one of another run.
+    Raises RecordError as `open_tokens` does, and if they are not of one run.
     """
-    if not parent_ids:
-        raise RecordError("a join needs the tokens that it joins, there are none")
-    parents = [need_token(connection, token_id) for token_id in parent_ids]
-    if len({(parent.row_no, parent.token_no) for parent in parents}) < len(parents):
-        raise RecordError(f"a join needs different tokens, these are {', '.join(parent_ids)}")
+    parents = open_tokens(connection, parent_ids, "a join")
     first = parents[0]
     for parent in parents:
         if parent.run_no != first.run_no:
@@ -132,22 +150,19 @@ def join(
                 f"tokens of one run can be joined: {first.token_id!r} is of run {first.run_id!r},"
                 f" {parent.token_id!r} of {parent.run_id!r}"
             )
-        require_open(parent)
     for parent in parents:
         end(connection, parent, "joined", now)
     number = next_token_no(connection, first.run_no, first.row_no)
-    new = TokenAt(
-        first.run_id, first.run_no, first.row_no, number, 0, first.token_no, now, _NOT_HANDED_OUT, b"", None,
-        first.row_alias, None, first.source_node_id, branch_name, "join",
-    )  # fmt: skip
-    child = store(connection, new, row)
+    made = store(connection, _made_of(first, number, "join", child.branch_name, now), row)
+    if child.merge is not None:
+        change_path(connection, made, merge=reason_text(child.merge))
     connection.execute(
         insert(joins_table),
         [
             {
-                "run_no": child.run_no,
-                "row_no": child.row_no,
-                "token_no": child.token_no,
+                "run_no": made.run_no,
+                "row_no": made.row_no,
+                "token_no": made.token_no,
                 "ordinal": ordinal,
                 "parent_row_no": parent.row_no,
                 "parent_token_no": parent.token_no,
@@ -155,7 +170,32 @@ def join(
             for ordinal, parent in enumerate(parents)
         ],
     )
-    return child
+    return made
+
+
+def take_up(
+    connection: Connection, members: Sequence[TokenAt], rows: Sequence[Row], now: int
+) -> list[TokenAt]:
+    """End a batch's members and make a token of each row that came of it, in the row of the first member.
+
+    Raises RecordError if a member has ended.
+    """
+    for member in members:
+        end(connection, member, "batched", now)
+    first = members[0]
+    number = next_token_no(connection, first.run_no, first.row_no)
+    return [
+        store(connection, _made_of(first, place, "batch", None, now), row)
+        for place, row in enumerate(rows, start=number)
+    ]
+
+
+def _made_of(first: TokenAt, number: int, origin: str, branch_name: str | None, now: int) -> TokenAt:
+    """A token that is made of several, of which this is the first; not yet stored."""
+    return TokenAt(
+        first.run_id, first.run_no, first.row_no, number, 0, first.token_no, now, _NOT_HANDED_OUT, b"", None,
+        first.row_alias, None, first.source_node_id, branch_name, origin,
+    )  # fmt: skip
 
 
 def _first_token(connection: Connection, token: Carried, run_id: str | None, now: int) -> TokenAt:

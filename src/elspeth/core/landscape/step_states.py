@@ -23,9 +23,18 @@ from elspeth.core.landscape.step_tokens import (
     with_time,
 )
 from elspeth.core.landscape.stored import PathCache, read_traces
-from elspeth.core.landscape.tables import edges_table, errors_table, path_events_table, path_steps_table
+from elspeth.core.landscape.tables import (
+    batch_tokens_table,
+    edges_table,
+    errors_table,
+    joins_table,
+    path_events_table,
+    path_steps_table,
+    traces_table,
+)
 
-_step, _event = path_steps_table.c, path_events_table.c
+_step, _event, _trace = path_steps_table.c, path_events_table.c, traces_table.c
+_join, _part = joins_table.c, batch_tokens_table.c
 RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
 
 
@@ -200,17 +209,46 @@ def _place(
 
 
 def _index_of_parent(connection: Connection, token: TokenAt) -> int:
-    """The last step index of the token's forebears: a child counts on from there."""
-    traces = {trace.token_no: trace for trace in read_traces(connection, token.run_no, token.row_no)}
-    parent_no = token.parent_no
-    while parent_no is not None:
-        parent = traces[parent_no]
-        where = (_step.run_no == token.run_no) & (_step.path_no == parent.path_no)
-        last = connection.execute(select(func.max(_step.step_index)).where(where)).scalar()
-        if last is not None:
-            return int(last)
-        parent_no = parent.parent_no
+    """The last step index of the token's forebears: a child counts on from there.
+
+    Of several parents the one with the most steps counts, so that no step is before one of these.
+    """
+    places = [(token.row_no, token.token_no)]
+    while places:
+        parents = [parent for place in places for parent in _parents(connection, token.run_no, place)]
+        last = [_last_index(connection, token.run_no, parent) for parent in parents]
+        known = [index for index in last if index is not None]
+        if known:
+            return max(known)
+        places = parents
     return -1
+
+
+def _parents(connection: Connection, run_no: int, place: tuple[int, int]) -> list[tuple[int, int]]:
+    row_no, token_no = place
+    joined = select(_join.parent_row_no, _join.parent_token_no).where(
+        _join.run_no == run_no, _join.row_no == row_no, _join.token_no == token_no
+    )
+    batches = select(_part.batch_no).where(
+        _part.run_no == run_no, _part.row_no == row_no, _part.token_no == token_no, _part.role == "out"
+    )
+    made_of = select(_part.row_no, _part.token_no).where(
+        _part.run_no == run_no, _part.role == "in", _part.batch_no.in_(batches)
+    )
+    parent = select(_trace.row_no, _trace.parent_no).where(
+        _trace.run_no == run_no, _trace.row_no == row_no, _trace.token_no == token_no,
+        _trace.parent_no.is_not(None),
+    )  # fmt: skip
+    found = {(row[0], row[1]) for query in (joined, made_of, parent) for row in connection.execute(query)}
+    return [other for other in found if other != place]
+
+
+def _last_index(connection: Connection, run_no: int, place: tuple[int, int]) -> int | None:
+    path = select(_trace.path_no).where(
+        _trace.run_no == run_no, _trace.row_no == place[0], _trace.token_no == place[1]
+    )
+    where = (_step.run_no == run_no) & (_step.path_no == path.scalar_subquery())
+    return connection.execute(select(func.max(_step.step_index)).where(where)).scalar()
 
 
 def _last_slot(steps: Sequence[RowMapping]) -> int:

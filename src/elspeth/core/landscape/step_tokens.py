@@ -118,6 +118,15 @@ def need_token(connection: Connection, token_id: str, run_id: str | None = None)
     return found
 
 
+def token_at(connection: Connection, run_no: int, row_no: int, token_no: int) -> TokenAt:
+    """The token in this place. Raises RecordError if there is none."""
+    place = (_trace.run_no == run_no) & (_trace.row_no == row_no) & (_trace.token_no == token_no)
+    found = _newest(connection, _TOKENS.where(place), None)
+    if found is None:
+        raise RecordError(f"row {row_no} of run number {run_no} has no token {token_no} on record")
+    return found
+
+
 def find_row(connection: Connection, row_id: str, run_id: str | None = None) -> TokenAt | None:
     """The first token of the row with this id; ``run_id`` as in `find_token`."""
     found = _newest(connection, _TOKENS.where(_trace.row_alias == row_id), run_id)

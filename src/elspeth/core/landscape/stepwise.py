@@ -130,15 +130,17 @@ class TokenRecording:
         row: Row | None = None,
         branch_name: str | None = None,
         *,
+        merge: Mapping[str, object] | None = None,
         at: datetime | None = None,
     ) -> Token:
         """Make one token of several, which end as COALESCED. It belongs to the row of the first of them.
 
-        Raises RecordError unless they are different open tokens of one run.
+        ``merge`` says how its row was made: coalesce, policy, merge, branches, and the branch of each
+        field (origins). Raises RecordError unless they are different open tokens of one run.
         """
         now = self._micros(at)
         with transaction(self.db) as connection:
-            child = making.join(connection, parent_token_ids, row, branch_name, now)
+            child = making.join(connection, parent_token_ids, row, making.Joined(branch_name, merge), now)
             return tokens.token_of(connection, child)
 
     def get_terminal_state(self, token_id: str) -> TerminalState | None:
