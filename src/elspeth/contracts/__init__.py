@@ -32,9 +32,9 @@ from elspeth.contracts.tokens import Token, TokenInfo
 __all__ = [
     "Artifact",
     "BatchTransform",
-    "ConcurrentTransform",
     "CallStatus",
     "CallType",
+    "ConcurrentTransform",
     "Determinism",
     "EdgeMode",
     "ElspethError",

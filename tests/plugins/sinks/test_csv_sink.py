@@ -91,9 +91,20 @@ def test_formulas_are_escaped_on_request(tmp_path, fill):
     assert cells == ["'=v", "'=1+1", "'+1", "'-1", "'@x", "'\tx", "'\rx", "plain", "-5", "-1.5", ""]
 
 
-def test_columns_come_from_the_first_rows_and_missing_fields_are_empty(tmp_path, fill):
-    fill(CsvSink({"path": str(tmp_path / "a.csv")}), [{"a": 1}, {"b": 2, "a": 3}], [{"b": 4}])
+def test_columns_come_from_the_first_row_and_missing_fields_are_empty(tmp_path, fill):
+    fill(CsvSink({"path": str(tmp_path / "a.csv")}), [{"a": 1, "b": None}, {"b": 2, "a": 3}], [{"b": 4}])
     assert (tmp_path / "a.csv").read_text() == "a,b\n1,\n3,2\n,4\n"
+
+
+@pytest.mark.parametrize("cuts", [[2], [1, 1]])
+def test_columns_do_not_depend_on_how_rows_are_cut_into_calls(tmp_path, ctx, cuts):
+    rows = iter([{"a": 1}, {"a": 2, "b": 3}])
+    sink = CsvSink({"path": str(tmp_path / "a.csv")})
+    sink.on_start(ctx)
+    failures = [failure for cut in cuts for failure in sink.write([next(rows) for _ in range(cut)], ctx)]
+    assert [failure.reason.split(":")[0] for failure in failures] == ["field 'b' has no column in a.csv"]
+    sink.publish()
+    assert (tmp_path / "a.csv").read_text() == "a\n1\n"
 
 
 def test_an_unknown_field_fails_its_row_alone(tmp_path, ctx):

@@ -3,7 +3,6 @@
 import codecs
 import csv
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from operator import itemgetter
 from typing import Any, Literal, Self
 
@@ -54,9 +53,10 @@ class CsvSink(FileSink):
     """Rows as delimited text.
 
     The columns are those of ``schema.fields``; unless the schema is fixed, further ones come from
-    the rows of the first `write` (with ``append``: from the file). A field that is missing later is
-    an empty cell; a field that has no column fails its row, with the reason. Values are written as
-    `elspeth.plugins.sinks.cells.cell` says. Lines end with a line feed.
+    the first row (with ``append``: from the file). It is the first row alone, because how many rows
+    come with the first `write` depends on the clock, and the output must not. A field that is
+    missing later is an empty cell; a field that has no column fails its row, with the reason. Values
+    are written as `elspeth.plugins.sinks.cells.cell` says. Lines end with a line feed.
     """
 
     name = "csv"
@@ -150,7 +150,7 @@ class CsvSink(FileSink):
             return
         names = dict.fromkeys(spec.name for spec in self.input_schema.fields)
         if self.input_schema.mode is not SchemaMode.FIXED:
-            names.update(dict.fromkeys(chain.from_iterable(rows)))
+            names.update(dict.fromkeys(rows[0]))
         self._set_columns(list(names))
 
     def _headings(self, names: Sequence[str]) -> list[str]:
