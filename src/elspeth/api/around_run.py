@@ -54,5 +54,8 @@ def _export(db: LandscapeDB, config_hash: str, settings: ExportSettings) -> None
         _log.warning("the run's record could not be exported to %s: %s", target, what)
         if run is not None:
             detail = {"format": settings.format, "target": target, "error": what}
-            with suppress(Exception), db.writing() as connection:
-                note_event(connection, run.run_no, EXPORT_FAILED, detail, Clock().now())
+            with suppress(Exception):
+                with db.writing() as connection:
+                    note_event(connection, run.run_no, EXPORT_FAILED, detail, Clock().now())
+                    head = db.proof.close(connection, run.run_id)
+                db.proof.publish(head)
