@@ -1,0 +1,1 @@
+"""Azure virtual machines: a client that is useful without the pipeline engine."""

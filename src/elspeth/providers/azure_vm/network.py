@@ -1,0 +1,84 @@
+"""The network interface of a machine: made before it, gone with it."""
+
+from typing import Any
+
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+
+from elspeth.providers.azure_vm.bodies import network_body, nic_body
+from elspeth.providers.azure_vm.connection import Connection
+from elspeth.providers.azure_vm.errors import translated
+from elspeth.providers.azure_vm.machine import VMOptions
+
+RESERVATION_SECONDS = 180.0
+"""How long Azure keeps the interface of a machine whose creation failed."""
+
+
+class Network:
+    """What a machine needs to be connected."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def prepare(self, rg_name: str, vm_name: str, location: str, options: VMOptions) -> str:
+        """Make the interface (and the address) of a machine; the interface's id."""
+        tags = dict(options.get("tags", {}))
+        with translated(f"create the network interface of {vm_name} in {rg_name}"):
+            subnet_id = options.get("subnet_id") or self._default_subnet(rg_name, location)
+            address_id = (
+                self._address(rg_name, vm_name, location, options) if options.get("public_ip") else None
+            )
+            body = nic_body(location, subnet_id, address_id, tags)
+            return self._made("network_interfaces", rg_name, f"{vm_name}-nic", body)
+
+    def remove(self, rg_name: str, vm_name: str, *, patient: bool = True) -> None:
+        """Remove the interface and the address of a machine, if they are there.
+
+        ``patient``: wait out a reservation, and fail for what is in use; else leave both where they are.
+        """
+        with translated(f"remove the network interface of {vm_name} in {rg_name}"):
+            self._gone("network_interfaces", rg_name, f"{vm_name}-nic", patient)
+            self._gone("public_ip_addresses", rg_name, f"{vm_name}-ip", patient)
+
+    def _default_subnet(self, rg_name: str, location: str) -> str:
+        name = f"{rg_name}-vnet"
+        network = self._connection.network
+        try:
+            return str(network.subnets.get(rg_name, name, "default").as_dict()["id"])
+        except ResourceNotFoundError as error:
+            if error.error is not None and error.error.code == "ResourceGroupNotFound":
+                raise
+        return self._made("virtual_networks", rg_name, name, network_body(location)) + "/subnets/default"
+
+    def _address(self, rg_name: str, vm_name: str, location: str, options: VMOptions) -> str:
+        body: dict[str, Any] = {
+            "location": location, "tags": dict(options.get("tags", {})), "sku": {"name": "Standard"},
+            "properties": {"publicIPAllocationMethod": "Static", "deleteOption": "Delete"},
+        }  # fmt: skip
+        return self._made("public_ip_addresses", rg_name, f"{vm_name}-ip", body)
+
+    def _made(self, kind: str, rg_name: str, name: str, body: dict[str, Any]) -> str:
+        group = getattr(self._connection.network, kind)
+        poller = group.begin_create_or_update(rg_name, name, body, polling=self._connection.polling())
+        return str(poller.result().as_dict()["id"])
+
+    def _gone(self, kind: str, rg_name: str, name: str, patient: bool) -> None:
+        group = getattr(self._connection.network, kind)
+        clock = self._connection.clock
+        until = clock.now() + RESERVATION_SECONDS + 60.0
+        while True:
+            try:
+                group.begin_delete(rg_name, name, polling=self._connection.polling()).result()
+                return
+            except ResourceNotFoundError:
+                return
+            except HttpResponseError as error:
+                code = error.error.code if error.error is not None else ""
+                if not patient and code in (
+                    "NicReservedForAnotherVm",
+                    "NicInUse",
+                    "PublicIPAddressCannotBeDeleted",
+                ):
+                    return
+                if code != "NicReservedForAnotherVm" or clock.now() > until:
+                    raise
+            clock.sleep(10.0)
