@@ -17,6 +17,9 @@ _SOURCES = (
         "database", "elspeth.plugins.sources.database_source:DatabaseSource", "Rows of a database query."
     ),
     PluginRef("null", "elspeth.plugins.sources.null_source:NullSource", "No rows at all."),
+    PluginRef(
+        "azure_blob", "elspeth.plugins.packs.azure:AzureBlobSource", "Rows of Azure blobs.", extra="azure"
+    ),
 )
 _TRANSFORMS = (
     PluginRef("passthrough", "elspeth.plugins.transforms.passthrough:Passthrough", "Hand rows on unchanged."),
@@ -95,6 +98,9 @@ _SINKS = (
     PluginRef("text", "elspeth.plugins.sinks.text_sink:TextSink", "One field of each row as a line of text."),
     PluginRef("database", "elspeth.plugins.sinks.database_sink:DatabaseSink", "Rows into a database table."),
     PluginRef("null", "elspeth.plugins.sinks.null_sink:NullSink", "Take rows and keep nothing."),
+    PluginRef(
+        "azure_blob", "elspeth.plugins.packs.azure:AzureBlobSink", "Rows into Azure blobs.", extra="azure"
+    ),
 )
 
 

@@ -6,7 +6,7 @@ from azure.storage.blob import RehydratePriority
 
 from elspeth.providers.azure_blob.base import ClientBase, Snapshot, conditions
 from elspeth.providers.azure_blob.calls import Attempt
-from elspeth.providers.azure_blob.errors import BlobError, BlobNotFoundError
+from elspeth.providers.azure_blob.errors import BlobError, BlobExistsError, BlobNotFoundError
 from elspeth.providers.azure_blob.info import BlobInfo, BlobState, info_of, quoted
 
 
@@ -29,6 +29,17 @@ class Attributes(ClientBase):
         except BlobNotFoundError:
             return False
         return True
+
+    def require_absent(self, container: str, blob: str) -> None:
+        """Raises BlobExistsError if there is such a blob, and BlobError if that can't be told."""
+        client = self._blob(container, blob)
+
+        def ask(attempt: Attempt) -> None:
+            if client.exists(raw_response_hook=attempt.note):
+                target = self._target(container, blob)
+                raise BlobExistsError("require_absent", target, "blob_exists", "blob exists")
+
+        self._call("require_absent", container, blob, ask, overwrite=False)
 
     def blob_state(self, container: str, blob: str) -> BlobState:
         """Where a blob is in its life, soft-deleted and uncommitted ones included. Raises BlobError."""

@@ -137,6 +137,9 @@ class Caller:
                 result = do(attempt)
             except AzureError as raised:
                 error = translate(raised, operation, target)
+            except BlobError as final:
+                self._observer(made.call(final))
+                raise
             else:
                 self._throttle.after(self.account, status=attempt.status, retry_after=None)
                 self._observer(made.call())

@@ -78,6 +78,18 @@ class BlobLogin:
             raise UsageError(f"Azure Blob Storage: {problem}")
         return self
 
+    def account(self) -> str:
+        """The account's URL as far as it can be told without connecting; never a secret."""
+        if self.connection_string:
+            parts = dict(part.partition("=")[::2] for part in self.connection_string.split(";"))
+            name, suffix = (
+                parts.get("AccountName", "account"),
+                parts.get("EndpointSuffix", "core.windows.net"),
+            )
+            return parts.get("BlobEndpoint", f"https://{name}.blob.{suffix}").partition("?")[0].rstrip("/")
+        url = self.account_url or f"https://{self.account_name}.blob.core.windows.net"
+        return url.partition("?")[0].rstrip("/")
+
     def way(self) -> str:
         """The name of the one way that was given."""
         return self.given()[0]
