@@ -45,14 +45,16 @@ def assemble(
     environ: Mapping[str, str] | None = None,
     database: str | None = None,
     resuming: bool = False,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Assembled:
     """Read, check and build a pipeline; nothing is written and no row is read beyond a preview.
 
-    ``database`` replaces ``landscape.url``. ``resuming``: what the sinks find in their places may be
+    ``database`` replaces ``landscape.url``, ``overrides`` (dotted key → value) other settings.
+    ``resuming``: what the sinks find in their places may be
     the run's own, so it is for their ``restore`` to judge. Raises ConfigurationError with every problem.
     """
     env = os.environ if environ is None else environ
-    draft = draft_pipeline(path, environ=env)
+    draft = draft_pipeline(path, environ=env, overrides=overrides)
     if draft.loaded is None:
         raise ConfigurationError(draft.problems)
     url = database or draft.loaded.settings.landscape.url

@@ -8,9 +8,10 @@ import orjson
 
 from elspeth.api.around_run import configure_payloads, exported_afterwards
 from elspeth.api.assemble import Assembled, assemble
+from elspeth.api.calls import prepare_calls
 from elspeth.api.database import default_database_url
 from elspeth.api.sealing import sealing
-from elspeth.contracts.enums import RunStatus
+from elspeth.contracts.enums import RunMode, RunStatus
 from elspeth.contracts.errors import UsageError
 from elspeth.contracts.version import __version__
 from elspeth.core.clock import Clock
@@ -47,7 +48,9 @@ def resume(
         reader = LandscapeReader(db)
         record = reader.run(run)
         _refuse_finished(record)
-        assembled = assemble(record.pipeline, environ=environ, database=url, resuming=True)
+        assembled = assemble(
+            record.pipeline, environ=environ, database=url, resuming=True, overrides=_mode(record)
+        )
         differences = _differences(record, reader.nodes(record.run_id), assembled)
         if differences and not accept_changes:
             listed = "\n".join(f"  - {difference}" for difference in differences)
@@ -58,12 +61,21 @@ def resume(
         sealing(assembled.loaded.settings.landscape, environ).of(db)
         decision = {"elspeth_version": __version__, "accepted_changes": differences}
         configure_payloads(db, assembled)
+        prepare_calls(db, assembled, record.run_id)
         with exported_afterwards(db, assembled):
             return go_on(
                 assembled.assembly, Surroundings(db, Clock(), SystemRandom(), stop, watch), record, decision
             )
     finally:
         db.close()
+
+
+def _mode(run: RunRecord) -> dict[str, Any]:
+    """A replay goes on as a replay, also if the command line had asked for it."""
+    settings = orjson.loads(run.settings_json)
+    if run.run_mode == RunMode.LIVE:
+        return {}
+    return {"run_mode": run.run_mode, "replay_from": settings.get("replay_from")}
 
 
 def _refuse_finished(run: RunRecord) -> None:

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Callable, Mapping
 from random import SystemRandom
+from typing import Any
 
 from elspeth.api.around_run import configure_payloads, exported_afterwards
 from elspeth.api.assemble import Assembled, assemble
+from elspeth.api.calls import prepare_calls
 from elspeth.api.sealing import sealing
 from elspeth.core.clock import Clock
 from elspeth.core.landscape.database import LandscapeDB
@@ -20,16 +22,20 @@ def run(
     environ: Mapping[str, str] | None = None,
     watch: Watcher | None = None,
     stop: Callable[[], bool] = never,
+    overrides: Mapping[str, Any] | None = None,
 ) -> RunResult:
     """Run the pipeline in a file from its first row to its last, with everything on record.
 
-    ``database`` replaces the file's ``landscape.url``. ``watch`` is called after every commit (at
-    least 8,192 tokens or 250 ms apart), ``stop`` is asked after every row.
+    ``database`` replaces the file's ``landscape.url``, ``overrides`` (dotted key → value) others:
+    ``{"run_mode": "replay", "replay_from": run_id}`` answers external calls from an earlier run's
+    record. ``watch`` is called after every commit (at least 8,192 tokens or 250 ms apart), ``stop`` is
+    asked after every row.
 
     Raises ConfigurationError if the pipeline is refused (then nothing was written),
     RunInterruptedError if ``stop`` ended it, and other ElspethErrors for what broke it.
     """
-    return run_assembled(assemble(path, environ=environ, database=database), watch=watch, stop=stop)
+    assembled = assemble(path, environ=environ, database=database, overrides=overrides)
+    return run_assembled(assembled, watch=watch, stop=stop)
 
 
 def run_assembled(
@@ -41,6 +47,7 @@ def run_assembled(
     sealed.of(db)
     try:
         configure_payloads(db, assembled)
+        prepare_calls(db, assembled)
         with exported_afterwards(db, assembled):
             return execute(assembled.assembly, Surroundings(db, Clock(), SystemRandom(), stop, watch))
     finally:

@@ -294,8 +294,9 @@ def _quiet_collector() -> Iterator[None]:
 
 def _start(assembly: Assembly, run_id: str) -> RunStart:
     return RunStart(
-        run_id, assembly.settings, assembly.config_hash, assembly.pipeline, elspeth_version=__version__
-    )
+        run_id, assembly.settings, assembly.config_hash, assembly.pipeline,
+        assembly.pipeline_settings.run_mode, __version__,
+    )  # fmt: skip
 
 
 def _nodes(assembly: Assembly) -> list[NodeStart]:

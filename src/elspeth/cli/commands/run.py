@@ -16,11 +16,12 @@ EXAMPLES = """
     elspeth run pipeline.yaml --dry-run
     elspeth run -s pipeline.yaml --json > summary.json
     elspeth run pipeline.yaml --database postgresql://me@db/audit
+    elspeth run pipeline.yaml --mode replay --from latest
     """
 
 
 @app.command(epilog=examples(EXAMPLES))
-def run(
+def run(  # noqa: PLR0913  # options, each called by its name
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="The pipeline file.", show_default=False)
     ] = None,
@@ -41,6 +42,20 @@ def run(
             show_default=False,
         ),
     ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            "--mode",
+            metavar="MODE",
+            help="`live`, `replay` (external calls are answered from an earlier run's record) or `verify`"
+            " (they are made, and compared with it).",
+            show_default=False,
+        ),
+    ] = None,
+    earlier: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN", help="The earlier run, or `latest`.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Take real rows through a pipeline, with everything on record.
@@ -56,13 +71,15 @@ def run(
         from elspeth.cli.commands.validate import show_plan  # noqa: PLC0415
 
         return show_plan(path, database, details=True, as_json=as_json)
-    return _run(path, database, as_json=as_json)
+    overrides = {"run_mode": mode, "replay_from": earlier}
+    given = {key: value for key, value in overrides.items() if value is not None}
+    return _run(path, database, given, as_json=as_json)
 
 
-def _run(path: Path, database: str | None, *, as_json: bool) -> int:
+def _run(path: Path, database: str | None, overrides: dict[str, str], *, as_json: bool) -> int:
     from elspeth.api.assemble import assemble  # noqa: PLC0415
     from elspeth.api.run import run_assembled  # noqa: PLC0415
     from elspeth.cli.running import carry_out  # noqa: PLC0415
 
-    assembled = assemble(path, database=database)
+    assembled = assemble(path, database=database, overrides=overrides)
     return carry_out(partial(run_assembled, assembled), assembled.landscape_url, as_json=as_json)

@@ -17,6 +17,7 @@ from elspeth.core.config.nodes import (
     TransformSettings,
 )
 from elspeth.core.config.runtime import (
+    BudgetSettings,
     CheckpointSettings,
     ConcurrencySettings,
     LandscapeSettings,
@@ -69,6 +70,9 @@ class PipelineSettings(Settings):
     )
     rate_limit: RateLimitSettings = Field(
         default_factory=lambda: RateLimitSettings(), description="How fast outside services are called."
+    )
+    budget: BudgetSettings = Field(
+        default_factory=lambda: BudgetSettings(), description="What the calls of a run may cost."
     )
     concurrency: ConcurrencySettings = Field(
         default_factory=lambda: ConcurrencySettings(), description="How much happens at once."

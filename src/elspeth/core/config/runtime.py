@@ -143,6 +143,25 @@ class RateLimitSettings(Settings):
     )
 
 
+class PriceSettings(Settings):
+    """The price of one model."""
+
+    input: float = Field(ge=0, description="Per million tokens of prompts.")
+    output: float = Field(ge=0, description="Per million tokens of answers.")
+
+
+class BudgetSettings(Settings):
+    """What all calls of a run together may cost; it stops, resumably, before it spends more."""
+
+    max_cost: float | None = Field(
+        None, gt=0, description="Money, in the currency of the prices; every model that is called needs one."
+    )
+    max_tokens: int | None = Field(None, gt=0, description="Tokens of prompts and answers together.")
+    prices: dict[str, PriceSettings] = Field(
+        default_factory=dict, description="Model → price per million tokens, for all nodes."
+    )
+
+
 class ConcurrencySettings(Settings):
     """How much happens at once."""
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
-from elspeth.contracts.enums import CallStatus, CallType
+from elspeth.contracts.enums import CallStatus, CallType, RunMode
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.clock import Clock
 from elspeth.core.landscape.bulk import insert_rows
@@ -236,6 +236,14 @@ class CallLookup:
         with self._db.lock, self._db.engine.connect() as connection:
             for row in connection.execute(query.where(_call.run_id == self.run_id)):
                 yield row[0], row[1], row[2], row[3], row[4]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierCalls:
+    """The run whose record answers calls (``replay``), or is compared with their answers (``verify``)."""
+
+    mode: RunMode
+    calls: CallLookup
 
 
 def request_hash(text: str) -> str:

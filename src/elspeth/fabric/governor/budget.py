@@ -17,12 +17,12 @@ class BudgetExceededError(RunInterruptedError):
 
     exit_code = 3
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, run_id: str = "") -> None:
         Exception.__init__(self, text)
-        self.run_id = ""
+        self.run_id = run_id
         self.name = name
         self.what = text
-        self.fix = "raise the budget in the pipeline file, then go on with `elspeth resume`"
+        self.fix = "raise the budget in the pipeline file, then go on with `elspeth resume --accept-changes`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Budget:
         """Nothing is set aside, so what did not fit will never fit."""
         return self._open == 0
 
-    def error(self) -> BudgetExceededError:
+    def error(self, run_id: str = "") -> BudgetExceededError:
         """Why the run has to stop."""
         limits = []
         if self.max_cost is not None:
@@ -100,4 +100,5 @@ class Budget:
         return BudgetExceededError(
             self.name,
             f"the budget of {self.name!r} has no room for another call: {', '.join(limits)}",
+            run_id,
         )

@@ -8,6 +8,7 @@ from elspeth.fabric.governor.adaptive import AdaptiveLimit
 from elspeth.fabric.governor.breaker import BreakerState, CircuitBreaker
 from elspeth.fabric.governor.buckets import Bucket
 from elspeth.fabric.governor.budget import Budget
+from elspeth.fabric.governor.prices import PriceTable
 
 BUSY_S = 0.02  # how soon a caller looks again when others hold all places of a service
 
@@ -122,11 +123,12 @@ class ServiceGovernor:
 
 @dataclass(slots=True)
 class Governor:
-    """Every service's governor, by name, and the budget of the whole run."""
+    """Every service's governor, by name, the budget of the whole run, and the prices for all nodes."""
 
     limits: Mapping[str, ServiceLimits] = field(default_factory=dict)
     default: ServiceLimits = field(default_factory=ServiceLimits)
     budget: Budget | None = None
+    prices: PriceTable = field(default_factory=lambda: PriceTable({}))
     _services: dict[str, ServiceGovernor] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

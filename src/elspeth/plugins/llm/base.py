@@ -9,12 +9,14 @@ from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
-from elspeth.contracts.enums import Determinism
+from elspeth.contracts.enums import Determinism, RunMode
 from elspeth.contracts.errors import ConfigurationError, PluginError, Problem
 from elspeth.contracts.plugins import AnyToken, PluginContext, Row
 from elspeth.contracts.results import TransformResult
 from elspeth.contracts.schema import FieldType, PluginSchema
+from elspeth.core.landscape.call_journal import EarlierCalls
 from elspeth.fabric.governor import Budget, Governor, Price, PriceTable, ServiceGovernor, ServiceLimits
+from elspeth.plugins.llm.calling import Timeouts
 from elspeth.plugins.llm.endpoint import Endpoint
 from elspeth.plugins.llm.loop import LoopThread
 from elspeth.plugins.llm.metrics import CallMetrics
@@ -22,7 +24,7 @@ from elspeth.plugins.llm.options import CallOptions
 from elspeth.plugins.llm.pump import Asking, Pump, Retries, Surroundings
 from elspeth.plugins.llm.queries import Query, body_of, compile_queries
 from elspeth.plugins.llm.recording import CallRecord, record_for
-from elspeth.plugins.llm.replay import Earlier, ReplaySource, VerifySource
+from elspeth.plugins.llm.replay import ReplaySource, VerifySource
 from elspeth.plugins.llm.spending import Purse
 from elspeth.plugins.llm.work import RowWork
 from elspeth.plugins.transforms.base import BaseTransform
@@ -61,7 +63,7 @@ class BaseLLMTransform(BaseTransform):
     options_model: ClassVar[type[BaseModel]] = CallOptions
     options: CallOptions
     governor: Governor | None = None
-    earlier: Earlier | None = None
+    earlier: EarlierCalls | None = None
     grace_s: float = GRACE_S
     """How long `close` lets calls under way go on, because they are paid for."""
 
@@ -204,7 +206,8 @@ class BaseLLMTransform(BaseTransform):
         self._service.join(self.pool_size)
         record = record_for(ctx.landscape, ctx.run_id)
         budgets = tuple(budget for budget in (self._budget, governor.budget) if budget is not None)
-        purse = Purse(budgets, self._prices, self._endpoint.model)
+        prices = PriceTable({**governor.prices.prices, **self._prices.prices})
+        purse = Purse(budgets, prices, self._endpoint.model, ctx.run_id)
         if self._budget is not None:
             self._budget.start_from(*record.spent())
         loop: LoopThread[RowWork] = LoopThread(
@@ -240,9 +243,9 @@ class BaseLLMTransform(BaseTransform):
 
     async def _source(self) -> Any:
         earlier = self.earlier
-        if earlier is not None and earlier.mode == "replay":
+        if earlier is not None and earlier.mode is RunMode.REPLAY:
             return ReplaySource(earlier)
-        from elspeth.plugins.llm.client import HttpSource, Timeouts  # noqa: PLC0415  # aiohttp takes 0.4 s
+        from elspeth.plugins.llm.client import HttpSource  # noqa: PLC0415  # aiohttp takes 0.4 s
 
         options = self.options
         timeouts = Timeouts(

@@ -11,7 +11,7 @@ from elspeth.contracts.errors import CanonicalError
 from elspeth.contracts.results import TransformResult
 from elspeth.core.landscape.call_journal import KnownKey
 from elspeth.fabric.governor import BudgetExceededError, ServiceGovernor
-from elspeth.plugins.llm.client import CallSource
+from elspeth.plugins.llm.calling import CallSource
 from elspeth.plugins.llm.completion import Answer
 from elspeth.plugins.llm.errors import Failure, Feedback, Kind
 from elspeth.plugins.llm.metrics import CallMetrics

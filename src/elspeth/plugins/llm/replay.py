@@ -2,26 +2,18 @@
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from elspeth.contracts.enums import CallStatus
-from elspeth.core.landscape.call_journal import CallLookup
-from elspeth.plugins.llm.client import CallSource, Request
+from elspeth.core.landscape.call_journal import CallLookup, EarlierCalls
+from elspeth.plugins.llm.calling import CallSource, Request
 from elspeth.plugins.llm.completion import Answer
 from elspeth.plugins.llm.errors import Failure, Kind
 from elspeth.plugins.llm.metrics import CallMetrics
 from elspeth.plugins.llm.recording import answer_of
 
 _KEPT = 100  # drifts that are kept in words; all are counted
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """The run that answers come from. ``mode`` is ``replay`` or ``verify``."""
-
-    mode: str
-    calls: CallLookup
 
 
 class _Recorded:
@@ -73,7 +65,7 @@ class ReplaySource:
 
     live = False
 
-    def __init__(self, earlier: Earlier) -> None:
+    def __init__(self, earlier: EarlierCalls) -> None:
         self._recorded = _Recorded(earlier.calls)
         self._run_id = earlier.calls.run_id
 
@@ -94,7 +86,9 @@ class VerifySource:
 
     live = True
 
-    def __init__(self, source: CallSource, earlier: Earlier, metrics: CallMetrics, *, fail: bool) -> None:
+    def __init__(
+        self, source: CallSource, earlier: EarlierCalls, metrics: CallMetrics, *, fail: bool
+    ) -> None:
         self._source = source
         self._recorded = _Recorded(earlier.calls)
         self._metrics = metrics

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from elspeth.fabric.governor import Budget, BudgetExceededError, PriceTable
+from elspeth.fabric.governor import Budget, PriceTable
 from elspeth.plugins.llm.completion import Answer
 from elspeth.plugins.llm.errors import Feedback
 from elspeth.plugins.llm.work import Ask
@@ -18,6 +18,7 @@ class Purse:
     budgets: tuple[Budget, ...]
     prices: PriceTable
     model: str
+    run_id: str = ""
 
     def __post_init__(self) -> None:
         """Raises UnknownPriceError for a budget in money without the model's price."""
@@ -40,7 +41,7 @@ class Purse:
                 lasting = budget.exhausted()
                 self.release(ask)
                 if lasting:
-                    raise _exceeded(budget)
+                    raise budget.error(self.run_id)
                 return False
             ask.reservations.append(held)
         return True
@@ -72,7 +73,3 @@ class Purse:
             used = held.tokens if unseen else (answer.tokens_in or 0) + (answer.tokens_out or 0)
             budget.settle(held, held.cost if unseen else cost or ZERO, used)
         ask.reservations.clear()
-
-
-def _exceeded(budget: Budget) -> BudgetExceededError:
-    return budget.error()

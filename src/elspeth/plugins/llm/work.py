@@ -10,7 +10,7 @@ from elspeth.contracts.results import TransformResult
 from elspeth.core.canonical import canonical
 from elspeth.core.landscape.call_journal import request_hash, step_of
 from elspeth.fabric.governor import Reservation
-from elspeth.plugins.llm.client import Request
+from elspeth.plugins.llm.calling import Request
 from elspeth.plugins.llm.completion import Answer
 from elspeth.plugins.llm.errors import Failure
 from elspeth.plugins.llm.queries import Message, Query

@@ -1,0 +1,58 @@
+"""What a run's calls have in common: limits, budget, and the run that answers in their place."""
+
+from decimal import Decimal
+from typing import Any
+
+from elspeth.api.assemble import Assembled
+from elspeth.contracts.enums import RunMode
+from elspeth.core.config import PipelineSettings
+from elspeth.core.landscape.call_journal import CallLookup, EarlierCalls
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.reader import LandscapeReader
+from elspeth.fabric.governor import Budget, Governor, Price, PriceTable, ServiceLimits
+
+
+def prepare_calls(db: LandscapeDB, assembled: Assembled, resumed: str | None = None) -> None:
+    """Give every plugin that calls out the run's governor and, in replay and verify, the earlier run.
+
+    ``resumed`` is the run that goes on: what it has spent counts. Raises NotFoundError for an unknown
+    run in ``replay_from``.
+    """
+    settings = assembled.loaded.settings
+    callers: list[Any] = [
+        plugin for plugin in assembled.assembly.transforms.values() if hasattr(plugin, "governor")
+    ]
+    if not callers:
+        return
+    governor = governor_of(settings)
+    if governor.budget is not None and resumed is not None:
+        governor.budget.start_from(*CallLookup(db, resumed).spent())
+    earlier = None
+    if settings.run_mode is not RunMode.LIVE:
+        run = LandscapeReader(db).run(settings.replay_from or "latest")
+        earlier = EarlierCalls(settings.run_mode, CallLookup(db, run.run_id))
+    for plugin in callers:
+        plugin.governor, plugin.earlier = governor, earlier
+
+
+def governor_of(settings: PipelineSettings) -> Governor:
+    """The governor that a pipeline file describes."""
+    rate, money = settings.rate_limit, settings.budget
+    limits = {
+        name: ServiceLimits(service.requests_per_minute, service.tokens_per_minute)
+        for name, service in rate.services.items()
+    }
+    budget = None
+    if money.max_cost is not None or money.max_tokens is not None:
+        cost = None if money.max_cost is None else Decimal(str(money.max_cost))
+        budget = Budget("run", max_cost=cost, max_tokens=money.max_tokens)
+    prices = {
+        model: Price(Decimal(str(price.input)), Decimal(str(price.output)))
+        for model, price in money.prices.items()
+    }
+    return Governor(
+        limits=limits if rate.enabled else {},
+        default=ServiceLimits(rate.default_requests_per_minute) if rate.enabled else ServiceLimits(),
+        budget=budget,
+        prices=PriceTable(prices),
+    )
