@@ -24,6 +24,7 @@ def snapshot(connection: Connection) -> Iterator[None]:
 
     On SQLite texts that are not UTF-8 are read nevertheless: they are findings, not failures.
     """
+    connection.rollback()  # a query before this one began a transaction of its own
     if connection.dialect.name != "sqlite":
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield
@@ -159,10 +160,10 @@ def _schemas(connection: Connection, checks: Sequence[RunCheckSafely]) -> list[F
                 Finding("tree_schemas", f"schema_hash={name}", "removed", "it is this run's leaf 0", run_id)
             )
     texts = [(run_id, known[name]) for run_id, name in used if isinstance(known.get(name), str)]
-    for (before, old), (after, new) in zip(texts, [*texts[1:], ("now", read_ddl(connection))], strict=True):
+    for (before, old), (after, new) in zip(texts, [*texts[1:], ("now", read_ddl(connection))], strict=False):
         since = f"since run {before} began" if after == "now" else f"between run {before} and run {after}"
         changed = differences(old, new)
-        if ("version", "changed") not in changed:  # else it was upgraded
+        if after == "now" or ("version", "changed") not in changed:  # else it was upgraded
             found += [Finding("schema", name, what, since) for name, what in changed]
     return found
 
