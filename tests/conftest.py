@@ -299,7 +299,7 @@ def recording() -> type[Recording]:
     return Recording
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record_orders() -> Callable[..., Recording]:
     """Writes the run that `write_orders` tells of into a landscape: ``record_orders(db, run_id)``."""
     return write_orders
