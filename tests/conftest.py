@@ -19,6 +19,7 @@ from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.paths import Delta, Event, Origin, PathBook, Step
 from elspeth.core.landscape.tables import artifacts_table, edges_table, nodes_table, runs_table
 from elspeth.core.landscape.writer import Checkpoint, Group, GroupWriter
+from elspeth.testing.azurite import Azurite
 
 Row = dict[str, Any]
 START = datetime(2026, 11, 21, 2, 15, 30, 123456, tzinfo=UTC)
@@ -54,6 +55,13 @@ def postgres_database() -> Iterator[Callable[[], str]]:
         admin.dispose()
         server.cleanup()
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Azurite]:
+    """The storage emulator, one for each xdist worker; `make servers` installs it."""
+    with Azurite(Path(__file__).parents[1]) as server:
+        yield server
 
 
 @pytest.fixture
