@@ -73,3 +73,11 @@ def detectable_from(se: float, alpha: float = 0.05, power: float = 0.8) -> float
     """The MDE of any estimate with this standard error, by the normal distribution."""
     special = library("scipy.special")
     return float(special.ndtri(1 - alpha / 2) + special.ndtri(power)) * se
+
+
+def detectable_pairs(pairs: int, sd_of_differences: float, plan: Plan) -> float:
+    """The smallest mean difference that so many pairs find."""
+    if pairs < 2 or sd_of_differences <= 0:
+        raise CannotTellError("an effect needs two pairs, and differences that vary")
+    solver = library("statsmodels.stats.power").TTestPower()
+    return float(solver.solve_power(nobs=pairs, alpha=plan.alpha, power=plan.power)) * sd_of_differences

@@ -1,0 +1,136 @@
+"""An analysis as one page of HTML that needs nothing else: no script, no font, no address."""
+
+from html import escape
+
+from elspeth.experiments.analysis import Analysis
+from elspeth.experiments.comparison import MetricResult
+from elspeth.experiments.report import words
+from elspeth.experiments.report.markdown import notes
+from elspeth.experiments.statistics.effects import Effect
+
+_WIDTH, _HEIGHT, _MARGIN = 320, 46, 16
+_COLOURS = {
+    "better": "#1a7f37",
+    "worse": "#cf222e",
+    "non-inferior": "#2da44e",
+    "inconclusive": "#6e7781",
+    "invalid": "#8250df",
+}
+_COMPARED = ("control>", "variant>", "effect, 95 % interval", "p>", "verdict")
+_FIGURES = (
+    "rows>", "units>", "failed>", "p50 ms>", "p95 ms>", "p99 ms>", "calls>", "tokens>", "cost>",
+    "cost per success>",
+)  # fmt: skip
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1f2328; }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem; }
+th, td { text-align: left; padding: .45rem .6rem; border-bottom: 1px solid #d0d7de; vertical-align: middle; }
+th { font-weight: 600; color: #57606a; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+.verdict { color: #fff; border-radius: 1rem; padding: .1rem .7rem; font-weight: 600; white-space: nowrap; }
+.small { color: #57606a; font-size: 13px; } h1 { margin-bottom: 0; } li { margin: .2rem 0; }
+@media (prefers-color-scheme: dark) { body { background: #0d1117; color: #e6edf3; }
+  th, .small { color: #9198a1; }
+  th, td { border-color: #30363d; } svg text { fill: #9198a1; } }
+"""
+
+
+def html(found: Analysis) -> str:
+    """The page. Everything that came from data or configuration is escaped."""
+    experiment, comparison = found.experiment, found.comparison
+    verdicts = " ".join(
+        f"<p>{escape(name)}: {_badge(str(verdict))}</p>" for name, verdict in comparison.verdicts.items()
+    )
+    rows = "".join(_metric(one) for one in comparison.results)
+    said = "".join(f"<li>{escape(note)}</li>" for note in notes(found))
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{escape(experiment.name)}</title><style>{_STYLE}</style></head><body>
+<h1>{escape(experiment.name)}</h1>
+<p class="small">Experiment <code>{escape(experiment.experiment_id)}</code>,
+control <b>{escape(experiment.control_id)}</b>.
+{escape(experiment.description)}</p>
+{verdicts or '<p class="small">No primary metric is declared, so there is no verdict.</p>'}
+<table><thead><tr>{_heads("metric", *_COMPARED)}</tr></thead>
+<tbody>{rows}</tbody></table>
+<table><thead><tr>{_heads("variant", *_FIGURES)}</tr></thead>
+<tbody>{_variants(found)}</tbody></table>
+<ul class="small">{said}</ul>
+</body></html>
+"""
+
+
+def _heads(*names: str) -> str:
+    """Headings; those of figures end in ``>``."""
+    return "".join(
+        f'<th class="n">{name[:-1]}</th>' if name.endswith(">") else f"<th>{name}</th>" for name in names
+    )
+
+
+def _badge(verdict: str) -> str:
+    return f'<span class="verdict" style="background:{_COLOURS[verdict]}">{escape(verdict)}</span>'
+
+
+def _metric(one: MetricResult) -> str:
+    effect = one.estimate.effect
+    if effect is None:
+        picture = f'<span class="small">can’t tell yet: {escape(one.estimate.problem)}</span>'
+    else:
+        relative = words.lift(one)
+        more = f" ({escape(relative)})" if relative else ""
+        picture = (
+            f"{_picture(effect, _COLOURS[one.verdict])}<br>{escape(words.interval(one, effect))}{more}"
+            f'<br><span class="small">{escape(effect.method)}</span>'
+        )
+    star = " <b>★</b>" if one.metric.primary else ""
+    said = "; ".join(words.remarks(one))
+    return (
+        f"<tr><td>{escape(one.metric.name)}{star}<br><span class='small'>{escape(one.variant_id)}"
+        f"{'; ' if said else ''}{escape(said)}</span></td>"
+        f'<td class="n">{escape(words.value(one, one.control_value))}</td>'
+        f'<td class="n">{escape(words.value(one, one.variant_value))}</td><td>{picture}</td>'
+        f'<td class="n">{escape(words.p_value(one.p))}</td><td>{_badge(str(one.verdict))}</td></tr>'
+    )
+
+
+def _picture(effect: Effect, colour: str) -> str:
+    """The interval as a line with a dot, and 0 as a dashed line."""
+    most = max(abs(effect.low), abs(effect.high)) or 1.0
+    half = _WIDTH / 2
+
+    def x(figure: float) -> str:
+        return f"{half + figure / most * (half - _MARGIN):.1f}"
+
+    y = _HEIGHT / 2
+    label = f"{effect.difference:.4g}, from {effect.low:.4g} to {effect.high:.4g}"
+    return (
+        f'<svg role="img" aria-label="{escape(label)}" width="{_WIDTH}" height="{_HEIGHT}">'
+        f'<line x1="{half}" x2="{half}" y1="4" y2="{_HEIGHT - 4}" stroke="#8c959f" stroke-dasharray="3 3"/>'
+        f'<g stroke="{colour}" stroke-width="3">'
+        f'<line x1="{x(effect.low)}" x2="{x(effect.high)}" y1="{y}" y2="{y}"/>'
+        + "".join(
+            f'<line x1="{x(end)}" x2="{x(end)}" y1="{y - 7}" y2="{y + 7}"/>'
+            for end in (effect.low, effect.high)
+        )
+        + f'</g><circle cx="{x(effect.difference)}" cy="{y}" r="6" fill="{colour}"/></svg>'
+    )
+
+
+def _variants(found: Analysis) -> str:
+    rows = []
+    for one in found.totals.variants:
+        latency = one.latency or (None, None, None)
+        cost = one.cost_per_success
+        cells = [
+            f"{one.rows:,}",
+            f"{one.units:,}",
+            f"{one.failed:,}",
+            *("–" if ms is None else f"{ms:.3g}" for ms in latency),
+            f"{one.usage['calls']:,.0f}",
+            f"{one.usage['tokens_total']:,.0f}",
+            f"{one.usage['cost']:.6g}",
+            "–" if cost is None else f"{cost:.6g}",
+        ]
+        figures = "".join(f'<td class="n">{cell}</td>' for cell in cells)
+        rows.append(f"<tr><td>{escape(one.variant_id)}</td>{figures}</tr>")
+    return "".join(rows)

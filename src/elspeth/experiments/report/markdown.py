@@ -1,0 +1,90 @@
+"""An analysis in Markdown, for a pull request."""
+
+from elspeth.experiments.analysis import Analysis
+from elspeth.experiments.report import words
+
+_ICONS = {"better": "✅", "worse": "❌", "non-inferior": "☑️", "inconclusive": "➖", "invalid": "⛔"}  # noqa: RUF001
+
+
+def markdown(found: Analysis) -> str:
+    """Heading, one table of metrics, one of variants, and what has to be known about both."""
+    experiment, comparison = found.experiment, found.comparison
+    verdicts = ", ".join(f"{name}: **{verdict}**" for name, verdict in comparison.verdicts.items())
+    lines = [
+        f"## {_cell(experiment.name)} (`{experiment.experiment_id}`)",
+        "",
+        verdicts or "No primary metric is declared, so there is no verdict.",
+        "",
+        "| metric | variant | control | variant | effect, 95 % interval | relative | p | verdict |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in comparison.results:
+        effect = one.estimate.effect
+        shown = "can't tell yet" if effect is None else words.interval(one, effect)
+        name = f"**{_cell(one.metric.name)}**" if one.metric.primary else _cell(one.metric.name)
+        cells = [
+            name,
+            _cell(one.variant_id),
+            words.value(one, one.control_value),
+            words.value(one, one.variant_value),
+            shown,
+            words.lift(one),
+            words.p_value(one.p),
+            f"{_ICONS[one.verdict]} {one.verdict}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "| variant | rows | units | failed | p50 / p95 / p99 ms | tokens | cost |",
+        "|" + " --- |" * 7,
+    ]
+    for variant in found.totals.variants:
+        latency = "–" if variant.latency is None else " / ".join(f"{ms:.3g}" for ms in variant.latency)
+        tokens = f"{variant.usage['tokens_total']:,.0f}"
+        lines.append(
+            f"| {_cell(variant.variant_id)} | {variant.rows:,} | {variant.units:,} | {variant.failed:,} |"
+            f" {latency} | {tokens} | {variant.usage['cost']:.6g} |"
+        )
+    lines += ["", *(f"- {_cell(note)}" for note in notes(found))]
+    return "\n".join(lines) + "\n"
+
+
+def notes(found: Analysis) -> list[str]:
+    """What a reader of the figures has to know, one sentence each."""
+    comparison, experiment = found.comparison, found.experiment
+    runs = ", ".join(run.run_id for run in found.runs)
+    said = [f"{experiment.mode} experiment on transform {found.transform}, phase {found.phase}, runs: {runs}"]
+    for name, check in (("assigned", comparison.assigned), ("analysed", comparison.analysed)):
+        if check is not None:
+            state = "as expected" if check.ok else "WRONG: no comparison is valid"
+            said.append(
+                f"sample ratio of {name} units: χ² {check.chi_square:.4g},"
+                f" p {words.p_value(check.p)}, {state}"
+            )
+    said.append(
+        "fixed-n tests on one complete run"
+        if comparison.final
+        else "confidence sequences, which hold at every look: rows may still come"
+    )
+    if sum(metric.primary for metric in experiment.metrics) * (len(experiment.variants) - 1) > 1:
+        said.append("p of primary metrics adjusted by Holm's method")
+    said += [
+        f"{one.metric.name} ({one.variant_id}): {'; '.join(more)}"
+        for one in comparison.results
+        if (more := words.remarks(one))
+    ]
+    if found.totals.excluded_units:
+        said.append(f"{found.totals.excluded_units:,} units were seen in two variants and are excluded")
+    if found.unexposed:
+        said.append(f"{found.unexposed:,} rows took no part (exposure {experiment.exposure:g} %)")
+    if found.unassigned:
+        said.append(f"{found.unassigned:,} rows had no unit and were not assigned")
+    said += [
+        f"run {run.run_id} is of another phase ({run.phase}) and not part of this" for run in found.set_aside
+    ]
+    return said
+
+
+def _cell(text: str) -> str:
+    """Text that can't break a table, or be read as HTML."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

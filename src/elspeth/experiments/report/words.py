@@ -1,0 +1,68 @@
+"""How figures are written: shares in percent, all else with four digits."""
+
+from elspeth.experiments.comparison import MetricResult
+from elspeth.experiments.statistics.effects import Effect
+
+
+def value(one: MetricResult, figure: float | None) -> str:
+    """A metric's value."""
+    if figure is None:
+        return "–"
+    return f"{100 * figure:.2f} %" if one.metric.type == "proportion" else f"{figure:.4g}"
+
+
+def change(one: MetricResult, figure: float) -> str:
+    """A difference, with its sign; of shares in percentage points."""
+    return f"{100 * figure:+.2f} pp" if one.metric.type == "proportion" else f"{figure:+.4g}"
+
+
+def interval(one: MetricResult, effect: Effect) -> str:
+    """``+1.2 [+0.3, +2.1]``."""
+    bounds = f"[{change(one, effect.low)}, {change(one, effect.high)}]"
+    return f"{change(one, effect.difference)} {bounds}"
+
+
+def p_value(p: float | None) -> str:
+    """Three digits; below 0.0001 only that."""
+    if p is None:
+        return "–"
+    return "< 0.0001" if p < 0.0001 else f"{p:.3g}" if p < 0.1 else f"{p:.2f}"
+
+
+def lift(one: MetricResult) -> str:
+    """The relative effect, or an empty text."""
+    found = one.estimate.lift
+    return "" if found is None else f"{found.relative:+.1%}"
+
+
+def remarks(one: MetricResult) -> list[str]:
+    """What has to be said besides the figures."""
+    said = []
+    if one.estimate.problem:
+        said.append(f"can't tell yet: {one.estimate.problem}")
+    if one.without:
+        said.append(f"{one.without:,} rows without a value")
+    if one.guardrail is not None:
+        said.append(f"guardrail {one.guardrail}")
+    if one.estimate.variance_removed is not None:
+        said.append(f"CUPED took out {one.estimate.variance_removed:.0%} of the variance")
+    if one.estimate.pairs is not None:
+        signs = one.estimate.pairs
+        said.append(f"{signs.wins:,} wins, {signs.ties:,} ties, {signs.losses:,} losses")
+    return said
+
+
+def draw(effect: Effect, width: int = 31) -> str:
+    """The interval on a scale of its own, with 0 in the middle: ``·····┊··├──●──┤···``."""
+    most = max(abs(effect.low), abs(effect.high)) or 1.0
+    half = width // 2
+
+    def place(figure: float) -> int:
+        return half + round(figure / most * half)
+
+    low, middle, high = place(effect.low), place(effect.difference), place(effect.high)
+    cells = ["─" if low <= index <= high else "·" for index in range(width)]
+    cells[half] = "┼" if low <= half <= high else "┊"
+    cells[low], cells[high] = "├", "┤"
+    cells[middle] = "●"
+    return "".join(cells)
