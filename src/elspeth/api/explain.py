@@ -1,5 +1,6 @@
 """The story of rows: what they were, what each step made of them, who decided, and where they ended."""
 
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -75,14 +76,20 @@ def _explain_token(reader: LandscapeReader, run: str, token: str) -> Explanation
     if run not in (LATEST, lineage.run_id):
         raise NotFoundError(f"run {run} has no token {token!r}", fix=f"it belongs to run {lineage.run_id}")
     found = reader.run(lineage.run_id)
-    return Explanation(found, (lineage,), *_surroundings(reader, found), token_id=token)
+    around = _surroundings(reader, found)
+    return Explanation(found, (lineage,), *around, token_id=token, purged_at=_purged_at(reader, found))
 
 
 def _explanation(
     reader: LandscapeReader, run: RunRecord, indexes: list[int], *, more: bool = False
 ) -> Explanation:
     rows = tuple(reader.row_lineage(run.run_id, index) for index in indexes)
-    return Explanation(run, rows, *_surroundings(reader, run), more=more)
+    return Explanation(run, rows, *_surroundings(reader, run), more=more, purged_at=_purged_at(reader, run))
+
+
+def _purged_at(reader: LandscapeReader, run: RunRecord) -> datetime | None:
+    purge = reader.purge(run.run_id)
+    return None if purge is None else purge.at
 
 
 def _surroundings(

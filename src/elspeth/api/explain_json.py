@@ -30,6 +30,7 @@ def story_dict(story: Story) -> dict[str, Any]:
         "token_id": story.token_id,
         "rows": [_row(row, story) for row in story.rows],
         "more": story.more,
+        "purged_at": moment(story.purged_at),
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from elspeth.api.database import landscape_reader
-from elspeth.api.explain_json import artifact_dict, run_dict
+from elspeth.api.explain_json import artifact_dict, moment, run_dict
 from elspeth.core.landscape.records import (
     ArtifactRecord,
     ErrorGroup,
@@ -14,6 +14,7 @@ from elspeth.core.landscape.records import (
     RunCounts,
     RunRecord,
 )
+from elspeth.core.landscape.reproducibility import PurgeRecord, Reproducibility, reproducibility
 
 __all__ = ["NodeSummary", "RunSummary", "SinkSummary", "list_runs", "run_dict", "show_run"]
 
@@ -46,6 +47,8 @@ class RunSummary:
     sinks: tuple[SinkSummary, ...]
     nodes: tuple[NodeSummary, ...]
     errors: tuple[ErrorGroup, ...]
+    reproducibility: Reproducibility
+    purge: PurgeRecord | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON values: the shape of ``elspeth runs show --json``."""
@@ -54,6 +57,8 @@ class RunSummary:
             **run_dict(self.run),
             "rows": {"read": counts.read, "quarantined": counts.quarantined, "failed": counts.failed},
             "open": counts.open,
+            "reproducibility": str(self.reproducibility),
+            "purged": None if self.purge is None else {"at": moment(self.purge.at), **self.purge.detail},
             "outcomes": dict(counts.outcomes),
             "sinks": {item.sink: _sink(item) for item in self.sinks},
             "nodes": [_node(item) for item in self.nodes],
@@ -79,6 +84,7 @@ def show_run(run: str = "latest", database: str | None = None) -> RunSummary:
         artifacts = {artifact.sink_node_id: artifact for artifact in reader.artifacts(found.run_id)}
         nodes = reader.nodes(found.run_id)
         errors = reader.error_groups(found.run_id)
+        purge = reader.purge(found.run_id)
     return RunSummary(
         run=found,
         counts=counts,
@@ -96,6 +102,8 @@ def show_run(run: str = "latest", database: str | None = None) -> RunSummary:
             NodeSummary(node, counts.nodes.get(node.node_id, {}), timings.get(node.node_id)) for node in nodes
         ),
         errors=tuple(errors),
+        reproducibility=reproducibility(nodes, purge),
+        purge=purge,
     )
 
 

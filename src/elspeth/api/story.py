@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from elspeth.core.landscape.lineage import RowLineage
 from elspeth.core.landscape.records import ArtifactRecord, NodeRecord, RunRecord
@@ -13,7 +14,7 @@ class Story:
 
     ``token_id`` is the token that was asked for, if one was; its row is there as a whole. ``nodes``
     and ``artifacts`` go by node id; a sink that has published nothing has no artifact. ``more`` says
-    that further rows match.
+    that further rows match. ``purged_at`` is when the contents of the rows were taken away, if they were.
     """
 
     run: RunRecord
@@ -22,3 +23,4 @@ class Story:
     artifacts: Mapping[str, ArtifactRecord]
     token_id: str | None = None
     more: bool = False
+    purged_at: datetime | None = None

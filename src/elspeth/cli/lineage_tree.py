@@ -54,10 +54,14 @@ class _Teller:
             self._steps(tree, token, states)
         return tree
 
+    def _purged(self) -> str:
+        at = self._story.purged_at
+        return f"its data was purged{f' on {moment(at)}' if at else ''}; the hash stands"
+
     def _source(self, row: RowLineage, token: TokenLineage) -> RenderableType:
         parts: list[RenderableType] = [self._node(row.source_node_id or "source")]
         if row.source_data is None:
-            parts.append(Text("its data was purged; the hash stands", style="yellow"))
+            parts.append(Text(self._purged(), style="yellow"))
         else:
             parts.append(_fields(row.source_data))
         parts += [_error(error) for error in token.errors if error.node_id == row.source_node_id]

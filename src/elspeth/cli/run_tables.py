@@ -12,7 +12,14 @@ from elspeth.cli.tables import table
 from elspeth.cli.text import duration, moment, number, place, printable, quantity, size
 from elspeth.contracts.enums import TerminalState
 from elspeth.core.landscape.records import ErrorGroup, RunRecord
+from elspeth.core.landscape.reproducibility import Reproducibility
 from elspeth.engine.result import RunResult, SinkResult
+
+_GRADES = {
+    Reproducibility.FULL: "full: the same input gives the same output",
+    Reproducibility.REPLAY: "replay: with the answers of external calls from the record",
+    Reproducibility.ATTRIBUTABLE: "attributable only: the contents of rows are not on record any more",
+}
 
 
 def status(name: str) -> Text:
@@ -57,6 +64,9 @@ def run_details(summary: RunSummary) -> RenderableType:
     facts.add_row("version", f"elspeth {run.elspeth_version}, mode {run.run_mode}")
     ways = {"read": counts.read, "quarantined": counts.quarantined, "failed": counts.failed}
     facts.add_row("rows", ", ".join(f"{number(count)} {way}" for way, count in ways.items()))
+    facts.add_row("repeatable", _GRADES[summary.reproducibility])
+    if summary.purge is not None:
+        facts.add_row("purged", f"{moment(summary.purge.at)}: the contents of rows and calls; hashes stand")
     if counts.open:
         facts.add_row("open", f"{quantity(counts.open, 'token')} still without an end")
     if run.error:

@@ -23,6 +23,7 @@ from elspeth.core.landscape.records import (
     RunCounts,
     RunRecord,
 )
+from elspeth.core.landscape.reproducibility import PurgeRecord, read_purge
 from elspeth.core.landscape.stored import PathCache
 from elspeth.core.landscape.tables import runs_table, traces_table
 
@@ -66,6 +67,11 @@ class LandscapeReader:
         """What the run published; empty while it runs."""
         with self._db.reading() as connection:
             return runs.read_artifacts(connection, runs.read_run(connection, run).run_id)
+
+    def purge(self, run: str) -> PurgeRecord | None:
+        """When the contents of the run's rows were taken away; None if they were not."""
+        with self._db.reading() as connection:
+            return read_purge(connection, runs.read_run(connection, run).run_no)
 
     def counts(self, run: str) -> RunCounts:
         """How the run's rows and tokens ended. Reads every trace once: about 0.4 s for 10⁶ tokens."""
