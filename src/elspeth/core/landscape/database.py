@@ -68,6 +68,12 @@ class LandscapeDB:
         except DBAPIError as error:
             db.close()
             raise _unreachable(parsed, error) from error
+        except UnicodeDecodeError as error:
+            db.close()
+            where = parsed.render_as_string(hide_password=True)
+            raise LandscapeError(
+                f"the landscape {where} is damaged: its schema is not text", fix="restore it from a copy"
+            ) from error
         except Exception:
             db.close()
             raise
