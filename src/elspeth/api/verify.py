@@ -7,7 +7,7 @@ from typing import Any
 
 from elspeth.api.database import default_database_url
 from elspeth.api.keys import public_key
-from elspeth.contracts.errors import NotFoundError, UsageError
+from elspeth.contracts.errors import LandscapeError, NotFoundError, UsageError
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.ledger.anchors import read_anchors
 from elspeth.core.landscape.ledger.findings import Finding, Report, RunReport
@@ -42,7 +42,13 @@ def verify(
     """
     verifier = None if key is None else public_key(key)
     anchored = [] if anchor is None else list(read_anchors(anchor))
-    db = LandscapeDB.from_url(database or default_database_url(), create=False)
+    url = database or default_database_url()
+    try:
+        db = LandscapeDB.from_url(url, create=False)
+    except LandscapeError as error:
+        if not url.startswith("sqlite"):
+            raise  # a server that can't be reached proves nothing
+        return Report([], [Finding("database", "", "damaged", error.what)])
     try:
         runs = None
         if run is not None:
