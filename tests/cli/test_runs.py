@@ -61,6 +61,7 @@ started      2026-11-21 02:15:30 UTC, took 2.00 s
 config hash
 version      elspeth , mode live
 rows         6 read, 1 quarantined, 1 failed
+repeatable   full: the same input gives the same output
 
 sink         rows   bytes   sha256          path
 ────────────────────────────────────────────────────────────
