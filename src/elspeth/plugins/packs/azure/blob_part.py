@@ -18,6 +18,8 @@ from elspeth.providers.azure_blob.uploads import SHA256_KEY, Label
 RUN_KEY = "elspeth_run_id"
 _FULL, _TAILS, _ENDING = "f", "ab", "e"
 _GENERATION_CHARS = 16
+_LONG_ENOUGH = 256 * 1024
+_SHORT_BLOCKS = 10_000  # after so many the next ones must be twice as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Place:
 
 @dataclass(slots=True)
 class Segment:
-    """The blocks that one process staged: ``full`` ones of block size, and a shorter one behind them.
+    """The blocks that one process staged: ``full`` ones that are done, and a shorter one behind them.
 
     ``tail`` is which of two ids the shorter one has: they take turns, so that the one of the last commit
     stays as it was while its successor is sent.
@@ -120,15 +122,25 @@ class BlobPart(PartFile):
         self._pending += data
         size = self._place.block_size
         while len(self._pending) >= size:
-            self._stage(self._own.full, _FULL, self._pending[:size])
-            del self._pending[:size]
-            self._own.full += 1
-            self._own.tail = ""
-            self._staged = 0
+            self._close_block(size)
+
+    def _close_block(self, size: int) -> None:
+        self._stage(self._own.full, _FULL, self._pending[:size])
+        del self._pending[:size]
+        self._own.full += 1
+        self._own.tail = ""
+        self._staged = 0
 
     def sync(self) -> None:
-        """Send what is left as a short block: all that was written is in the service then."""
+        """Send what is left: all that was written is in the service then.
+
+        A short block is sent again, longer, at the next commit, so that few rows per commit don't
+        use up the 50,000 blocks that a blob may have; one that is long enough is done with.
+        """
         if len(self._pending) == self._staged:
+            return
+        if len(self._pending) >= _LONG_ENOUGH << (self._own.full // _SHORT_BLOCKS):
+            self._close_block(len(self._pending))
             return
         variant = _TAILS[1] if self._own.tail == _TAILS[0] else _TAILS[0]
         self._stage(self._own.full, variant, self._pending)
@@ -174,12 +186,15 @@ class BlobPart(PartFile):
 
         More can be written afterwards, and committed again.
         """
-        self.sync()
         place, etag = self._place, self._etag
+        if not self._own.tail:
+            self.sync()
+        # A block that is on record stays in the blob as it is: a resume looks for it there.
+        extra = bytes(self._pending[self._staged :]) + ending
         ids = [one for segment in (*self._earlier, self._own) for one in segment.ids()]
-        if ending:
+        if extra:
             ids.append(self._own.block(self._own.full, _ENDING))
-            self._stage(self._own.full, _ENDING, ending)
+            self._stage(self._own.full, _ENDING, extra)
         whole = self._hash.copy()
         whole.update(ending)
         sha256 = whole.hexdigest() if self._known else ""

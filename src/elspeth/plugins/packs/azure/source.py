@@ -90,11 +90,12 @@ class AzureBlobSource(BaseSource):
         """Yield the rows. Raises SourceError where the account can't be read at all."""
         if self._fetcher is None:
             self.on_start(ctx)
-        assert self._fetcher is not None
-        assert self._book is not None
+        fetcher, book = self._fetcher, self._book
+        assert fetcher is not None
+        assert book is not None
         try:
-            for fetched in self._fetcher.fetch(self._blobs()):
-                self._book.write(wait=False)
+            for fetched in fetcher.fetch(self._blobs()):
+                book.write(wait=False)
                 yield from self._rows(fetched)
             if start := self._start:
                 self._start = {}
@@ -102,7 +103,7 @@ class AzureBlobSource(BaseSource):
         except BlobError as error:
             raise SourceError(error.what, fix=error.fix) from error
         finally:
-            self._book.write(wait=False)
+            book.write(wait=False)
 
     def _blobs(self) -> Iterator[BlobInfo]:
         """What is to be read, from the start position on."""
