@@ -1,0 +1,43 @@
+"""The coordinator's tables; they may live in a landscape's database or in one of their own."""
+
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
+
+metadata = MetaData()
+Key = BigInteger().with_variant(Integer(), "sqlite")
+
+tasks = Table(
+    "fabric_tasks",
+    metadata,
+    Column("task_no", Key, primary_key=True, autoincrement=True),
+    Column("task_id", Text, nullable=False, unique=True),
+    Column("queue", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    # Low goes first, so that one ascending index serves.
+    Column("rank", Integer, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("max_attempts", Integer, nullable=False),
+    Column("epoch", Integer, nullable=False, default=0),
+    Column("waiting_for", Integer, nullable=False),
+    Column("not_before", Float, nullable=False, default=0.0),
+    Column("worker", Text),
+    Column("lease_until", Float),
+    Column("result", Text),
+    Column("error", Text),
+    Index("ix_fabric_tasks_next", "queue", "state", "rank", "task_no"),
+    Index("ix_fabric_tasks_leases", "state", "lease_until"),
+)
+
+needs = Table(
+    "fabric_needs",
+    metadata,
+    Column("task_id", Text, ForeignKey("fabric_tasks.task_id"), primary_key=True),
+    Column("needs", Text, ForeignKey("fabric_tasks.task_id"), primary_key=True, index=True),
+)
+
+blockers = Table(
+    "fabric_blockers",
+    metadata,
+    Column("task_id", Text, ForeignKey("fabric_tasks.task_id"), primary_key=True),
+    Column("reason", Text, primary_key=True),
+)
