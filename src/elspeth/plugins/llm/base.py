@@ -83,7 +83,8 @@ class BaseLLMTransform(BaseTransform):
         self._prices = PriceTable(
             {name: Price(price.input, price.output) for name, price in self.options.prices.items()}
         )
-        self._budget = self._own_budget()
+        if self.options.budget is not None and self.options.budget.max_cost is not None:
+            self._prices.require(self._endpoint.model)
         self._metrics = CallMetrics()
         self._output: Output | None = None
         self._running: _Running | None = None
@@ -205,11 +206,12 @@ class BaseLLMTransform(BaseTransform):
         self._service = governor.service(self._service_name(), self._own_limits())
         self._service.join(self.pool_size)
         record = record_for(ctx.landscape, ctx.run_id)
-        budgets = tuple(budget for budget in (self._budget, governor.budget) if budget is not None)
+        own = self._own_budget()
+        if own is not None:
+            own.start_from(*record.spent())
+        budgets = tuple(budget for budget in (own, governor.budget) if budget is not None)
         prices = PriceTable({**governor.prices.prices, **self._prices.prices})
         purse = Purse(budgets, prices, self._endpoint.model, ctx.run_id)
-        if self._budget is not None:
-            self._budget.start_from(*record.spent())
         loop: LoopThread[RowWork] = LoopThread(
             f"elspeth-{self.node_id or self.name}", lambda work: pump.take(work), self._fail_open
         )
@@ -269,8 +271,6 @@ class BaseLLMTransform(BaseTransform):
         limits = self.options.budget
         if limits is None:
             return None
-        if limits.max_cost is not None:
-            self._prices.require(self._endpoint.model)
         name = self.node_id or self.name
         cost = None if limits.max_cost is None else Decimal(limits.max_cost)
         return Budget(name, max_cost=cost, max_tokens=limits.max_tokens)
