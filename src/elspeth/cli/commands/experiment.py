@@ -22,7 +22,7 @@ Runs = Annotated[
 
 @app.callback()
 def experiment() -> None:
-    """Which variant is better, by how much, and how sure are we?"""
+    """Compare the variants of an experiment: which is better, and how sure are we?"""
 
 
 @app.command("list", epilog=examples("elspeth experiment list\nelspeth experiment list --json"))

@@ -1,0 +1,181 @@
+"""An experiment in a run: who meets which variant, what goes on to the sinks, what is on record."""
+
+from typing import Any
+
+import pytest
+
+from elspeth.core.config import ExperimentConfig, exposure_bucket
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.recorder import LandscapeRecorder
+
+ASSIGNED = """SELECT row_id, unit, variant_id, bucket, sub_bucket, exposure_bucket, phase,
+    hash_version, run_id FROM experiment_assignments"""
+
+
+def config(lab: Any) -> ExperimentConfig:
+    return ExperimentConfig.model_validate(lab.experiment)
+
+
+def test_a_split_sends_each_unit_to_the_variant_of_the_formula(lab: Any) -> None:
+    result = lab.rows(300, customers=90).run()
+    assigned = lab.query(ASSIGNED)
+    assert len(assigned) == 300
+    for row in assigned:
+        assert row[2] == config(lab).assign_variant(row[1]).variant_id
+        assert (row[3] < 50) == (row[2] == "control")
+        assert row[5] is None
+        assert row[7] == 1
+    assert {row[6] for row in assigned} == {assigned[0][6]}
+    spam = {"control": {"win money", "lunch money"}, "treatment": {"cheap pills now", "win money"}}
+    for row in lab.output():
+        variant = config(lab).assign_variant(row["customer"]).variant_id
+        assert (row["label"] == "spam") == (row["text"] in spam[variant])
+    assert result.outcomes == {"COMPLETED": 300}
+    assert result.sinks["out"].rows == 300
+
+
+def test_without_a_unit_the_rows_content_decides_so_every_run_agrees(lab: Any) -> None:
+    del lab.experiment["unit"]
+    lab.rows(100).run()
+    lab.run()
+    by_run: dict[str, dict[str, str]] = {}
+    for row in lab.query(ASSIGNED):
+        by_run.setdefault(row[8], {})[row[1]] = row[2]
+    first, second = by_run.values()
+    assert first == second
+    hashes = {row[0] for row in lab.query("SELECT source_data_hash FROM rows")}
+    assert set(first) == hashes
+
+
+def test_exposure_leaves_the_others_to_the_transform_as_configured(lab: Any) -> None:
+    lab.rows(400).run()
+    whole = {row[1]: row[2] for row in lab.query(ASSIGNED)}
+    lab.experiment["exposure"] = 30
+    lab.run()
+    (newest,) = lab.query("SELECT MAX(run_id) FROM runs")[0]
+    part = {row[1]: row for row in lab.query(ASSIGNED) if row[8] == newest and row[5] is not None}
+    assert set(part) == {unit for unit in whole if exposure_bucket("exp-1", unit) < 3000}
+    assert all(row[2] == whole[unit] for unit, row in part.items())
+    unexposed = [row for row in lab.output() if row["customer"] not in part]
+    assert len(unexposed) + len(part) == 400
+    assert all((row["label"] == "spam") == ("money" in row["text"]) for row in unexposed)
+
+
+def test_a_pair_goes_through_all_variants_and_only_the_control_goes_on(lab: Any) -> None:
+    lab.experiment["mode"] = "paired"
+    result = lab.rows(50).run()
+    assert result.outcomes == {"COMPLETED": 100, "FORKED": 50}
+    assert {name: sink.rows for name, sink in result.sinks.items()} == {
+        "out": 50, "shadow:exp-1": 50, "quarantine": 0
+    }  # fmt: skip
+    assert all((row["label"] == "spam") == ("money" in row["text"]) for row in lab.output())
+    nodes = dict(
+        lab.query("SELECT node_id, COUNT(*) FROM node_states WHERE node_id LIKE 'classify%' GROUP BY 1")
+    )
+    assert nodes == {"classify@control": 50, "classify@treatment": 50}
+    assert lab.query("SELECT DISTINCT branch_name FROM tokens WHERE branch_name IS NOT NULL ORDER BY 1") == [
+        ("control",), ("treatment",)
+    ]  # fmt: skip
+    assert len(lab.query(ASSIGNED)) == 50
+
+
+def test_a_failing_shadow_is_an_outcome_and_harms_nobody(lab: Any) -> None:
+    lab.experiment["mode"] = "paired"
+    lab.experiment["variants"][1]["transform_overrides"] = {
+        "operations": [{"target": "label", "expression": "'spam' if 1 / row['size'] > 0 else 'ham'"}]
+    }
+    result = lab.rows(26).run()
+    assert result.sinks["out"].rows == 26
+    assert result.outcomes["FAILED"] == 2
+    assert result.sinks.keys() == {"out", "shadow:exp-1", "quarantine"}
+    assert result.sinks["quarantine"].rows == 0
+    errors = lab.query("SELECT DISTINCT node_id, destination FROM transform_errors")
+    assert errors == [("classify@treatment", "shadow:exp-1")]
+
+
+def test_a_row_without_a_unit_is_quarantined_with_the_reason(lab: Any) -> None:
+    lab.experiment["unit"] = "row['customer'] if row['size'] > 0 else None"
+    result = lab.rows(26).run()
+    assert result.sinks["quarantine"].rows == 2
+    (reason,) = lab.query("SELECT DISTINCT reason FROM transform_errors")[0]
+    assert "is null, and a row without a unit can't be assigned" in reason
+
+
+def test_a_row_that_came_apart_is_assigned_once(lab: Any) -> None:
+    lab.pipeline["transforms"].insert(
+        0,
+        {
+            "name": "words",
+            "plugin": "line_explode",
+            "options": {"source_field": "text", "output_field": "text"},
+        },
+    )
+    lab.experiment["transform"] = "classify"
+    lab.experiment["unit"] = "row['text']"
+    lab.rows(3)
+    path = lab.directory / "in.csv"
+    path.write_text('id,customer,text,gold,size\n1,c1,"one\ntwo\nthree\nfour\nfive\nsix",ham,1\n')
+    result = lab.run()
+    assert result.sinks["out"].rows == 6
+    ((_, unit, variant, *_),) = lab.query(ASSIGNED)
+    assert unit == "one"
+    assert lab.query(f"SELECT COUNT(*) FROM node_states WHERE node_id = 'classify@{variant}'") == [(6,)]
+
+
+def test_changed_weights_are_a_new_phase_and_more_exposure_is_none(lab: Any) -> None:
+    lab.rows(20).run()
+    lab.experiment["exposure"] = 90
+    lab.run()
+    lab.experiment["variants"][0]["weight"] = 60
+    lab.experiment["variants"][1]["weight"] = 40
+    lab.run()
+    phases = lab.query("SELECT phase FROM experiment_assignments GROUP BY run_id ORDER BY run_id, phase")
+    assert len(phases) == 3
+    assert len(set(phases)) == 2
+
+
+def test_a_disabled_experiment_does_nothing(lab: Any) -> None:
+    lab.experiment["enabled"] = False
+    lab.rows(20).run()
+    assert lab.query(ASSIGNED) == []
+    assert lab.query("SELECT node_id FROM nodes WHERE node_id LIKE 'classify%'") == [("classify",)]
+
+
+def test_the_recorder_reads_what_the_engine_wrote(lab: Any) -> None:
+    result = lab.rows(60).run()
+    db = LandscapeDB.from_url(lab.database, create=False)
+    recorder = LandscapeRecorder(db)
+    found = recorder.get_experiment_assignments(result.run_id, "exp-1")
+    metrics = recorder.get_variant_metrics(result.run_id, "exp-1")
+    db.close()
+    assert len(found) == 60
+    treated = next(one for one in found if one.variant_id == "treatment")
+    assert treated.transform_overrides == lab.experiment["variants"][1]["transform_overrides"]
+    assert sum(one["count"] for one in metrics.values()) == 60
+    assert all(one["success_rate"] == 1 for one in metrics.values())
+
+
+def test_gates_and_forks_around_an_experiment_stay_what_they_were(lab: Any) -> None:
+    lab.pipeline["transforms"][0]["on_success"] = "labelled"
+    lab.pipeline["gates"] = [
+        {
+            "name": "route",
+            "input": "labelled",
+            "condition": "row['label'] == 'spam'",
+            "routes": {"true": "spam", "false": "out"},
+        }
+    ]
+    lab.pipeline["sinks"]["spam"] = {"plugin": "csv", "options": {"path": str(lab.directory / "spam.csv")}}
+    lab.experiment["mode"] = "paired"
+    result = lab.rows(40).run()
+    assert result.sinks["spam"].rows + result.sinks["out"].rows == 40
+    assert result.outcomes == {"COMPLETED": 40, "FORKED": 40, "ROUTED": 40}
+
+
+@pytest.mark.parametrize("weight", [0.5, 33.33])
+def test_fine_weights(lab: Any, weight: float) -> None:
+    lab.experiment["variants"][0]["weight"] = round(100 - weight, 2)
+    lab.experiment["variants"][1]["weight"] = weight
+    lab.rows(300).run()
+    for row in lab.query(ASSIGNED):
+        assert (row[3] * 100 + row[4] < round((100 - weight) * 100)) == (row[2] == "control")
