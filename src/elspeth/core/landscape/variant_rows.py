@@ -14,7 +14,9 @@ from sqlalchemy.exc import DBAPIError
 from elspeth.contracts.plugins import Row
 from elspeth.core.landscape import ids
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.rebuild import rebuild
+from elspeth.core.landscape.payloads.forms import is_purged
+from elspeth.core.landscape.payloads.store import inflate
+from elspeth.core.landscape.rebuild import TokenData, rebuild
 from elspeth.core.landscape.stored import PathCache, StoredPath, StoredStep, StoredTrace
 from elspeth.core.landscape.tables import experiment_stats_table as _stats
 
@@ -212,7 +214,7 @@ class ExperimentReader:
                 wanted = [record for record in records if record.path_no in steps]
                 if not wanted:
                     continue
-                data = _Data(run.run_id, {record.token_no: record for record in records}, paths)
+                data = _Data(connection, run.run_id, {record.token_no: record for record in records}, paths)
                 if with_data:
                     self._learn(connection, run.run_no, paths, records)
                 for record in wanted:
@@ -234,32 +236,39 @@ def last_step(path: StoredPath, nodes: Collection[str]) -> StoredStep:
 class _Data:
     """The rows of one source row's tokens."""
 
-    def __init__(self, run_id: str, records: Mapping[int, Any], paths: Mapping[int, StoredPath]) -> None:
+    def __init__(
+        self, connection: Connection, run_id: str, records: Mapping[int, Any], paths: Mapping[int, StoredPath]
+    ) -> None:
+        self._connection = connection
         self._run_id = run_id
         self._records = records
         self._paths = paths
         self._last: dict[int, Row | None] = {}
 
     def of(self, record: Any, step: StoredStep) -> tuple[Row | None, Row | None]:
-        data = rebuild(self._run_id, _trace(record), self._paths[record.path_no], self._inherited(record))
+        data = self._rebuild(record)
         here = data.steps[step.ordinal]
         return here.before, here.after
+
+    def _rebuild(self, record: Any) -> TokenData:
+        path, inherited = self._paths[record.path_no], self._inherited(record)
+        return rebuild(self._run_id, _trace(self._connection, record), path, inherited)
 
     def _inherited(self, record: Any) -> Row | None:
         parent = self._records.get(record.parent_no)
         if parent is None or self._paths[record.path_no].origin != "fork":
             return None
         if parent.token_no not in self._last:
-            path = self._paths[parent.path_no]
-            rebuilt = rebuild(self._run_id, _trace(parent), path, self._inherited(parent))
-            self._last[parent.token_no] = rebuilt.last
+            self._last[parent.token_no] = self._rebuild(parent).last
         return self._last[parent.token_no]
 
 
-def _trace(record: Any) -> StoredTrace:
+def _trace(connection: Connection, record: Any) -> StoredTrace:
+    purged = is_purged(record.payload)
     return StoredTrace(
         record.row_no, record.token_no, record.path_no, record.parent_no, record.t0, (), bytes(record.hashes),
-        record.payload, record.deltas, None, None
+        None if purged else inflate(connection, record.payload),
+        None if purged else inflate(connection, record.deltas), None, None, purged
     )  # fmt: skip
 
 
