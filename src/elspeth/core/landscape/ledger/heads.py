@@ -71,6 +71,17 @@ class VerifierKey:
     def __str__(self) -> str:
         return f"{self.name}+{self.key_id.hex()}+{b64encode(_ED25519 + self.public).decode()}"
 
+    def verifies(self, signature: bytes, data: bytes) -> bool:
+        """Whether this key made the signature (64 bytes) of exactly these bytes."""
+        key = _ed25519().Ed25519PublicKey.from_public_bytes(self.public)
+        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+
+        try:
+            key.verify(signature, data)
+        except InvalidSignature:
+            return False
+        return True
+
     def signed(self, checkpoint: Checkpoint) -> bool:
         """Whether this key signed that head."""
         key = _ed25519().Ed25519PublicKey.from_public_bytes(self.public)
@@ -130,6 +141,11 @@ class SigningKey:
 
     def __repr__(self) -> str:
         return f"SigningKey({self.verifier.name!r})"
+
+    def sign_bytes(self, data: bytes) -> bytes:
+        """The bare signature (64 bytes) of exactly these bytes."""
+        signature: bytes = self._key.sign(data)
+        return signature
 
     def sign(self, text: str) -> str:
         """The signature line of a head's text."""
