@@ -75,7 +75,8 @@ class Listing(ClientBase):
         client = self._container(container)
 
         def make(attempt: Attempt) -> None:
-            client.create_container(raw_response_hook=attempt.note)
+            if not (exist_ok and client.exists(raw_response_hook=attempt.note)):
+                client.create_container(raw_response_hook=attempt.note)
 
         def settle(error: BlobError) -> None:
             if error.reason != "container_exists":
