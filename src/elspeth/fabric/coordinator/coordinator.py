@@ -312,10 +312,18 @@ class Coordinator:
 
     def _task(self, connection: Connection, row: Any) -> Task:
         return Task(
-            row.task_id, row.queue, TaskState(row.state), json.loads(row.payload), row.attempts, row.max_attempts,
-            row.epoch, row.worker, json.loads(row.result) if row.result else None, row.error,
-            tuple(_waits_for(connection, row.task_id)),
-        )  # fmt: skip
+            task_id=row.task_id,
+            queue=row.queue,
+            state=TaskState(row.state),
+            payload=json.loads(row.payload),
+            attempts=row.attempts,
+            max_attempts=row.max_attempts,
+            epoch=row.epoch,
+            worker=row.worker,
+            result=json.loads(row.result) if row.result else None,
+            error=row.error,
+            waits_for=tuple(_waits_for(connection, row.task_id)),
+        )
 
 
 def _waits_for(connection: Connection, task_id: str) -> Sequence[str]:
