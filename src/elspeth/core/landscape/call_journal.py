@@ -22,8 +22,8 @@ from elspeth.core.landscape.bulk import insert_rows
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.tables import calls_table
 
-GAP_S = 0.02
-"""The least time between the beginnings of two commits: 50 a second at most."""
+GAP_S = 0.004
+"""The least time between the beginnings of two commits: 250 a second at most."""
 
 Done = Callable[[BaseException | None], None]
 _call = calls_table.c
@@ -72,10 +72,20 @@ class CallJournal:
 
     `put` never blocks on the database. What was put before an `after` is durable when its callback
     runs; if the database refuses, every callback gets the LandscapeError, and so does `close`.
+    ``committed`` is called on the journal's thread with the number of calls of each group, also of one
+    that the database refused.
     """
 
-    def __init__(self, db: LandscapeDB, clock: Clock | None = None, *, gap_s: float = GAP_S) -> None:
+    def __init__(
+        self,
+        db: LandscapeDB,
+        clock: Clock | None = None,
+        *,
+        committed: Callable[[int], None] | None = None,
+        gap_s: float = GAP_S,
+    ) -> None:
         self._db = db
+        self._committed = committed
         self._clock = clock or Clock()
         self._gap_s = gap_s
         self._exact = db.engine.dialect.name == "postgresql"  # SQLite's driver knows no decimals
@@ -153,6 +163,8 @@ class CallJournal:
                 after, self._after = self._after, []
             if rows and self._error is None:
                 self._write(rows)
+            if rows and self._committed is not None:
+                self._committed(len(rows))
             for done in after:
                 done(self._error)
 

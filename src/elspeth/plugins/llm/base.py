@@ -3,6 +3,7 @@
 import threading
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol
@@ -205,26 +206,31 @@ class BaseLLMTransform(BaseTransform):
         governor = self.governor or Governor()
         self._service = governor.service(self._service_name(), self._own_limits())
         self._service.join(self.pool_size)
-        record = record_for(ctx.landscape, ctx.run_id)
-        own = self._own_budget()
-        if own is not None:
-            own.start_from(*record.spent())
-        budgets = tuple(budget for budget in (own, governor.budget) if budget is not None)
-        prices = PriceTable({**governor.prices.prices, **self._prices.prices})
-        purse = Purse(budgets, prices, self._endpoint.model, ctx.run_id)
         loop: LoopThread[RowWork] = LoopThread(
             f"elspeth-{self.node_id or self.name}", lambda work: pump.take(work), self._fail_open
         )
+        record = None
         try:
+            record = record_for(ctx.landscape, ctx.run_id, lambda count: _tell(loop, pump, count))
+            purse = self._purse(governor, record, ctx.run_id)
             source = loop.wait_for(self._source(), _START_S)
             loop.at_end.append(source.close)
             around = Surroundings(source, self._service, purse, record, self._metrics, self._emit)
             pump = loop.wait_for(self._pump(around), _START_S)
         except BaseException:
             loop.stop()
-            record.close()
+            if record is not None:
+                record.close()
             raise
         return _Running(loop, pump, record)
+
+    def _purse(self, governor: Governor, record: CallRecord, run_id: str) -> Purse:
+        own = self._own_budget()
+        if own is not None:
+            own.start_from(*record.spent())
+        budgets = tuple(budget for budget in (own, governor.budget) if budget is not None)
+        prices = PriceTable({**governor.prices.prices, **self._prices.prices})
+        return Purse(budgets, prices, self._endpoint.model, run_id)
 
     async def _pump(self, around: Surroundings) -> Pump:
         options = self.options
@@ -294,3 +300,9 @@ class BaseLLMTransform(BaseTransform):
     def _fail_open(self, error: BaseException) -> None:
         for work in list(self._open.values()):
             self._emit(work, error)
+
+
+def _tell(loop: LoopThread[RowWork], pump: Pump, count: int) -> None:
+    """The journal may be the last to end: then nobody needs to know any more."""
+    with suppress(RuntimeError):
+        loop.call(pump.durable, count)

@@ -31,6 +31,7 @@ class Kind(StrEnum):
     MISSING_FIELD = "missing_field"
     TEMPLATE_ERROR = "template_error"
     INVALID_TEXT = "invalid_text"
+    FIELD_EXISTS = "field_exists"
 
 
 class Feedback(StrEnum):

@@ -110,6 +110,19 @@ class Pump:
         self._timer: asyncio.TimerHandle | None = None
         self._shut_since: float | None = None
         self._stopped: BaseException | None = None
+        self._undurable = 0
+
+    @property
+    def _full(self) -> bool:
+        """A call keeps its place until its answer is durable: a crash costs no more calls than that."""
+        return len(self._tasks) + self._undurable >= self._pool_size
+
+    def durable(self, count: int) -> None:
+        """So many calls more are safe."""
+        if self._source.live and self._record.holds:
+            self._undurable -= count
+            if self._timer is None:
+                self._fill()
 
     def take(self, work: RowWork) -> None:
         """A row came in."""
@@ -117,7 +130,7 @@ class Pump:
             self._emit(work, self._stopped)
             return
         self._rows.append(work)
-        if len(self._tasks) < self._pool_size and self._timer is None:
+        if not self._full and self._timer is None:
             self._fill()
 
     async def stop(self, error: BaseException, grace_s: float) -> None:
@@ -139,7 +152,7 @@ class Pump:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        while len(self._tasks) < self._pool_size:
+        while not self._full:
             if not self._ready and not self._prepare():
                 return
             ask = self._ready.popleft()
@@ -228,6 +241,8 @@ class Pump:
             self._tell_governor(ask, answer)
             self._purse.settle(ask, answer, cost)
             self._metrics.ended(answer, cost)
+            if self._source.live and self._record.holds:
+                self._undurable += 1
             self._record.put(ask, answer, cost, self._provider)
             self._settle(ask, answer)
         except asyncio.CancelledError:
@@ -305,7 +320,7 @@ class Pump:
             self._emit(ask.work, self._stopped)
             return
         self._ready.appendleft(ask)
-        if len(self._tasks) < self._pool_size and self._timer is None:
+        if not self._full and self._timer is None:
             self._fill()
 
     def _fail(self, ask: Ask, reason: dict[str, Any]) -> None:

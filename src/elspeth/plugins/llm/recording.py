@@ -19,6 +19,10 @@ Done = Callable[[BaseException | None], None]
 class CallRecord(Protocol):
     """Where completed calls are put down."""
 
+    @property
+    def holds(self) -> bool:
+        """Whether it takes a while until what was put is durable."""
+
     def put(self, ask: Ask, answer: Answer, cost: Decimal | None, provider: str) -> None: ...
 
     def after(self, done: Done) -> None: ...
@@ -32,18 +36,23 @@ class CallRecord(Protocol):
     def close(self) -> None: ...
 
 
-def record_for(landscape: Any, run_id: str) -> CallRecord:
-    """The journal of a landscape; for any other object with ``record_call`` that; else nothing is kept."""
+def record_for(landscape: Any, run_id: str, committed: Callable[[int], None]) -> CallRecord:
+    """The journal of a landscape; for any other object with ``record_call`` that; else nothing is kept.
+
+    ``committed`` is told, on another thread, how many more of the calls that were put are durable.
+    """
     if isinstance(landscape, CallRecording):
-        return JournalRecord(landscape, run_id)
+        return JournalRecord(landscape, run_id, committed)
     return DirectRecord(getattr(landscape, "record_call", None))
 
 
 class JournalRecord:
     """Calls in the landscape, in groups. A row's result waits until its calls are durable."""
 
-    def __init__(self, landscape: CallRecording, run_id: str) -> None:
-        self._journal = CallJournal(landscape.db, landscape.clock)
+    holds = True
+
+    def __init__(self, landscape: CallRecording, run_id: str, committed: Callable[[int], None]) -> None:
+        self._journal = CallJournal(landscape.db, landscape.clock, committed=committed)
         self._lookup = CallLookup(landscape.db, run_id) if run_id else None
 
     def put(self, ask: Ask, answer: Answer, cost: Decimal | None, provider: str) -> None:
@@ -87,6 +96,8 @@ class JournalRecord:
 
 class DirectRecord:
     """Calls given one by one to something that takes them, or to nothing."""
+
+    holds = False
 
     def __init__(self, take: Callable[..., Any] | None) -> None:
         self._take = take

@@ -12,7 +12,7 @@ from elspeth.core.landscape.call_journal import request_hash, step_of
 from elspeth.fabric.governor import Reservation
 from elspeth.plugins.llm.calling import Request
 from elspeth.plugins.llm.completion import Answer
-from elspeth.plugins.llm.errors import Failure
+from elspeth.plugins.llm.errors import Failure, Kind
 from elspeth.plugins.llm.queries import Message, Query
 
 _MESSAGE_TOKENS = 8  # what a message costs beside its text, at most, in all known formats
@@ -55,6 +55,13 @@ class RowWork:
                 reason = {**reason, "failed_queries": sorted(self.failures)}
             return TransformResult.error(reason, retryable=bool(reason.get("retryable")))
         out = dict(self.row)
+        lost = [spec.name for query in queries for spec in query.fields if spec.name in out]
+        if lost:
+            names = ", ".join(f"'{name}'" for name in lost)
+            what = (
+                f"the answer would overwrite {names}, which the row has already: name another response_field"
+            )
+            return TransformResult.error({"error": what, "kind": Kind.FIELD_EXISTS.value, "fields": lost})
         for query in queries:
             answer, value = self.answers[query.name]
             query.fill(out, answer, value)
