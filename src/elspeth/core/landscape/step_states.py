@@ -229,9 +229,10 @@ def _parents(connection: Connection, run_no: int, place: tuple[int, int]) -> lis
     joined = select(_join.parent_row_no, _join.parent_token_no).where(
         _join.run_no == run_no, _join.row_no == row_no, _join.token_no == token_no
     )
-    batches = select(_part.batch_no).where(
-        _part.run_no == run_no, _part.row_no == row_no, _part.token_no == token_no, _part.role == "out"
-    )
+    mine = (_part.run_no == run_no) & (_part.row_no == row_no) & (_part.token_no == token_no)
+    # A token that a batch passed on is a member and a result of it, and was not made there.
+    passed = select(_part.batch_no).where(mine, _part.role == "in")
+    batches = select(_part.batch_no).where(mine, _part.role == "out", _part.batch_no.not_in(passed))
     made_of = select(_part.row_no, _part.token_no).where(
         _part.run_no == run_no, _part.role == "in", _part.batch_no.in_(batches)
     )
@@ -240,7 +241,7 @@ def _parents(connection: Connection, run_no: int, place: tuple[int, int]) -> lis
         _trace.parent_no.is_not(None),
     )  # fmt: skip
     found = {(row[0], row[1]) for query in (joined, made_of, parent) for row in connection.execute(query)}
-    return [other for other in found if other != place]
+    return list(found)
 
 
 def _last_index(connection: Connection, run_no: int, place: tuple[int, int]) -> int | None:
