@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from elspeth.core.config import ExperimentConfig, exposure_bucket
+from elspeth.api.explain import explain
+from elspeth.core.config import ExperimentConfig, bucket_of, exposure_bucket
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder
 
@@ -179,3 +180,15 @@ def test_fine_weights(lab: Any, weight: float) -> None:
     lab.rows(300).run()
     for row in lab.query(ASSIGNED):
         assert (row[3] * 100 + row[4] < round((100 - weight) * 100)) == (row[2] == "control")
+
+
+def test_explain_tells_unit_bucket_variant_and_overrides(lab: Any) -> None:
+    result = lab.rows(5).run()
+    found = explain(result.run_id, row=3, database=lab.database).to_dict()
+    (told,) = found["rows"][0]["experiments"]
+    assert told["unit"] == "c3"
+    bucket = bucket_of("exp-1", "c3")
+    assert (told["bucket"], told["sub_bucket"]) == bucket
+    variant = config(lab).assign_variant("c3")
+    assert told["variant_id"] == variant.variant_id
+    assert told["transform_overrides"] == variant.transform_overrides

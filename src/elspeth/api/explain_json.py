@@ -9,6 +9,7 @@ import orjson
 from elspeth.api.story import Story
 from elspeth.core.canonical import dump
 from elspeth.core.landscape.lineage import (
+    Assignment,
     BatchMembership,
     Changes,
     Decision,
@@ -84,7 +85,20 @@ def _row(row: RowLineage, story: Story) -> dict[str, Any]:
             "hash": row.source_data_hash,
             "created_at": moment(row.created_at),
         },
+        **({"experiments": [_assignment(one) for one in row.assignments]} if row.assignments else {}),
         "tokens": [_token(token, story) for token in row.roots],
+    }
+
+
+def _assignment(one: Assignment) -> dict[str, Any]:
+    return {
+        "experiment_id": one.experiment_id,
+        "variant_id": one.variant_id,
+        "unit": one.unit,
+        "bucket": one.bucket,
+        "sub_bucket": one.sub_bucket,
+        "phase": one.phase,
+        "transform_overrides": dict(one.transform_overrides),
     }
 
 

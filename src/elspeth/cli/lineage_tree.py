@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
@@ -13,7 +14,7 @@ from elspeth.cli.flow import Flow
 from elspeth.cli.gatherings import made_of, taken_up, taken_up_at
 from elspeth.cli.styles import END_STYLES, STATUS_STYLES
 from elspeth.cli.text import duration, moment, place, printable, quantity, value
-from elspeth.core.landscape.lineage import Changes, NodeStateRecord, RowLineage, TokenLineage
+from elspeth.core.landscape.lineage import Assignment, Changes, NodeStateRecord, RowLineage, TokenLineage
 from elspeth.core.landscape.records import CallRecord, ErrorRecord, RunRecord
 
 _GAP = "  "
@@ -34,6 +35,18 @@ def row_tree(row: RowLineage, story: Story) -> Tree:
     return _Teller(story).row(row)
 
 
+def _assignment(one: Assignment) -> RenderableType:
+    """Which variant the row met, and why that one."""
+    head = Text.assemble(("experiment ", "dim"), printable(one.experiment_id), ("  variant ", "dim"))
+    head.append(printable(one.variant_id), style="bold")
+    if one.unit is not None:
+        head.append(f"{_GAP}unit {printable(one.unit)}, bucket {one.bucket}.{one.sub_bucket:02}", style="dim")
+    if not one.transform_overrides:
+        return head
+    overrides = orjson.dumps(dict(one.transform_overrides), default=str).decode()
+    return Group(head, Text(f"options {printable(overrides)}", style="dim"))
+
+
 class _Teller:
     def __init__(self, story: Story) -> None:
         self._story = story
@@ -52,6 +65,8 @@ class _Teller:
                     states.pop(0)
                 tree.add(self._source(row, token))
             self._steps(tree, token, states)
+        for one in row.assignments:
+            tree.add(_assignment(one))
         return tree
 
     def _purged(self) -> str:

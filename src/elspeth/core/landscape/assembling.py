@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape import ids
 from elspeth.core.landscape.lineage import (
+    Assignment,
     BatchMembership,
     Branch,
     Decision,
@@ -39,6 +40,7 @@ class RowMaterial:
     joins: Mapping[int, Sequence[str]]
     joined_into: Mapping[int, Sequence[str]]
     batches: Mapping[int, Sequence[BatchMembership]] = field(default_factory=dict)
+    assignments: Sequence[Assignment] = ()
 
 
 def token_id_of(run_id: str, trace: StoredTrace) -> str:
@@ -72,6 +74,7 @@ def assemble(material: RowMaterial) -> RowLineage:
         created_at=instant(first.t0),
         source_data=data[0].start if source else None,
         roots=tuple(reversed(below.pop(None, []))),
+        assignments=tuple(material.assignments),
     )
 
 

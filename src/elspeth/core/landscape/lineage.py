@@ -190,6 +190,19 @@ class TokenLineage:
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """A row's variant in one experiment. Buckets are None where a caller of the recorder did not say."""
+
+    experiment_id: str
+    variant_id: str
+    unit: str | None
+    bucket: int | None
+    sub_bucket: int | None
+    phase: str | None
+    transform_overrides: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class RowLineage:
     """Everything that is known of one source row.
 
@@ -206,6 +219,7 @@ class RowLineage:
     created_at: datetime
     source_data: Data | None
     roots: tuple[TokenLineage, ...]
+    assignments: tuple[Assignment, ...] = ()
 
     @property
     def tokens(self) -> tuple[TokenLineage, ...]:

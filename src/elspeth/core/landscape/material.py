@@ -7,8 +7,9 @@ from sqlalchemy import Connection, RowMapping, bindparam, text
 
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape import ids
-from elspeth.core.landscape.assembling import RowMaterial, token_id_of
+from elspeth.core.landscape.assembling import RowMaterial, row_id_of, token_id_of
 from elspeth.core.landscape.batching import read_batches
+from elspeth.core.landscape.lineage import Assignment
 from elspeth.core.landscape.records import CallRecord, EdgeRecord, ErrorRecord
 from elspeth.core.landscape.statements import statement
 from elspeth.core.landscape.stored import PathCache, StoredPath, StoredTrace, instant, read_traces
@@ -23,6 +24,10 @@ _ERRORS_OF_RUN = text(_ERRORS_SQL.format(also="", rest="LIMIT :limit"))
 _CALLS = statement(
     calls_table, CallRecord, "WHERE state_id IN :state_ids ORDER BY state_id, call_index"
 ).bindparams(bindparam("state_ids", expanding=True))
+_ASSIGNMENTS = text(
+    """SELECT * FROM experiment_assignments WHERE run_id = :run_id AND row_id = :row_id
+    ORDER BY experiment_id"""
+)
 _PARENTS = text(
     """SELECT j.token_no, j.parent_row_no, j.parent_token_no, t.token_alias
     FROM trace_joins j LEFT JOIN traces t
@@ -64,6 +69,7 @@ def read_material(
         joins=_parents(connection, run_id, key) if made_by_join else {},
         joined_into=_children(connection, run_id, key) if taken_in else {},
         batches=read_batches(connection, run_id, key),
+        assignments=_assignments(connection, run_id, row_id_of(run_id, traces[0])),
     )
 
 
@@ -118,6 +124,22 @@ def _calls(
             cost = None if row["cost"] is None else float(row["cost"])
             found.setdefault(row["state_id"], []).append(CallRecord(**{**row, "cost": cost}))
     return found
+
+
+def _assignments(connection: Connection, run_id: str, row_id: str) -> list[Assignment]:
+    rows = connection.execute(_ASSIGNMENTS, {"run_id": run_id, "row_id": row_id})
+    return [
+        Assignment(
+            row.experiment_id,
+            row.variant_id,
+            row.unit,
+            row.bucket,
+            row.sub_bucket,
+            row.phase,
+            orjson.loads(row.transform_overrides_json),
+        )
+        for row in rows
+    ]
 
 
 def _parents(connection: Connection, run_id: str, key: Mapping[str, int]) -> dict[int, list[str]]:
