@@ -138,7 +138,7 @@ def test_a_field_that_would_be_lost_is_found_before_the_first_row(serve: Any, wr
     text = Path("pipeline.yaml").read_text()
     declared = "{path: rows.csv, schema: {mode: flexible, fields: ['id: int', 'text: str']}}"
     Path("pipeline.yaml").write_text(text.replace("{path: rows.csv}", declared))
-    with pytest.raises(ConfigurationError, match="ask: the answer would overwrite 'text'"):
+    with pytest.raises(ConfigurationError, match="the answer of llm would overwrite 'text'"):
         elspeth.validate("pipeline.yaml")
     # Where nobody has declared the columns it is an error of the row, before anything is lost.
     Path("pipeline.yaml").write_text(text)

@@ -116,7 +116,9 @@ class BaseLLMTransform(BaseTransform):
         taken = [spec.name for spec in specs if spec.name in known]
         if taken:
             names = ", ".join(f"'{name}'" for name in taken)
-            what = f"{self.node_id or self.name}: the answer would overwrite {names}, which rows have already"
+            what = (
+                f"the answer of {self.node_id or self.name} would overwrite {names}, which rows have already"
+            )
             raise ConfigurationError([Problem(what, fix="name another response_field")])
         typed = [spec for spec in specs if spec.type is not FieldType.ANY or spec.required]
         return with_fields(incoming, typed)
