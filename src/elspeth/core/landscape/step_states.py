@@ -35,7 +35,7 @@ from elspeth.core.landscape.tables import (
 
 _step, _event, _trace = path_steps_table.c, path_events_table.c, traces_table.c
 _join, _part = joins_table.c, batch_tokens_table.c
-RUNNING, COMPLETED, FAILED = "running", "completed", "failed"
+RUNNING, COMPLETED, FAILED, LATE = "running", "completed", "failed", "late"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,14 @@ class StateEnd:
     """How a state ended: with ``error`` it failed, and the row went to ``destination`` if anywhere.
 
     ``output_data`` is None where the row was not changed. ``kind`` is validation (at a source) or
-    transform.
+    transform. ``late``: it came to a join that was over; the status is then ``late``, not ``failed``.
     """
 
     output_data: Row | None = None
     error: Mapping[str, Any] | None = None
     destination: str = ""
     kind: str = "transform"
+    late: bool = False
 
 
 def current_row(connection: Connection, token: TokenAt) -> Row | None:
@@ -131,7 +132,7 @@ def finish(connection: Connection, token: TokenAt, state_id: str, outcome: State
     values: dict[str, Any] = {"status": COMPLETED, "out_slot": step["in_slot"]}
     trace: dict[str, Any] = {}
     if outcome.error is not None:
-        values = {"status": FAILED, "out_slot": None}
+        values = {"status": LATE if outcome.late else FAILED, "out_slot": None}
         _put_error(connection, token, step, outcome, now)
     elif outcome.output_data is not None:
         before = current_row(connection, token)
