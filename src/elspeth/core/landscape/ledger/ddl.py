@@ -5,11 +5,11 @@ indexes on our tables, triggers and rules, whoever made them. Plain tables that 
 with their indexes: a database sink may write beside the landscape.
 """
 
+import json
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection
 
 from elspeth.core.landscape.tables import metadata
@@ -59,7 +59,7 @@ def read_ddl(connection: Connection) -> str:
     found: dict[str, Any] = {row[0]: row[1] for row in connection.exec_driver_sql(sql)}
     rows = connection.exec_driver_sql("SELECT version_num FROM alembic_version")
     found["version"] = sorted(str(row[0]) for row in rows)
-    return orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
+    return json.dumps(found, sort_keys=True, default=repr)
 
 
 def ddl_hash(ddl: str) -> str:
@@ -78,7 +78,7 @@ def differences(before: str, after: str) -> list[tuple[str, str]]:
 
 def _parse(ddl: str) -> Mapping[str, Any]:
     try:
-        parsed = orjson.loads(ddl)
+        parsed = json.loads(ddl)
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}

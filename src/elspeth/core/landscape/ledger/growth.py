@@ -225,6 +225,8 @@ class Ledger:
         new.put(kind.name, keyed)
 
     def _store(self, connection: Connection, new: _Leaves, key: SigningKey | None) -> Head:
+        packed = pack(new.sections)
+        new.hashes.append(leaf("index", [packed]))
         blocks = self.tree.append(new.hashes)
         self.head_no += 1
         root, origin = self.tree.root(), ORIGIN + self.run.run_id
@@ -236,7 +238,7 @@ class Ledger:
         rows = (min(new.rows), max(new.rows)) if new.rows else (None, None)
         connection.exec_driver_sql(
             placed(connection, _PUT),
-            (head.run_no, head.head_no, head.size, root, head.note, *rows, pack(new.sections), tags,
+            (head.run_no, head.head_no, head.size, root, head.note, *rows, packed, tags,
              b"".join(blocks), self.tree.frontier()),
         )  # fmt: skip
         return head

@@ -2,7 +2,8 @@
 
 A list of sections in the order of the leaves: ``[kind, number of leaves, column, column …]``, with
 a column for each part of the key and, where records may be restated, one with their values. A
-column of integers is kept as ``{"d": differences}``, which compresses to almost nothing.
+column of integers is kept as ``{"d": differences}``, which compresses to almost nothing. The packed list is a
+leaf itself, the last one of its head.
 """
 
 from collections.abc import Iterator, Sequence

@@ -32,6 +32,7 @@ class _Stored:
 
     start: int
     sections: Sequence[Section]
+    packed: bytes
 
 
 def prove_row(connection: Connection, run: RunKey, row_no: int) -> RowProof:
@@ -113,7 +114,7 @@ class _Prover:
         start, blocks = 0, b""
         sql = "SELECT tree_size, note, leaf_keys, blocks FROM tree_heads WHERE run_no = ? ORDER BY head_no"
         for size, note, packed, made in _rows(connection, sql, run.run_no):
-            self._heads.append(_Stored(start, unpack(bytes(packed))))
+            self._heads.append(_Stored(start, unpack(bytes(packed)), bytes(packed)))
             start, self.note = size, note
             blocks += bytes(made)
         self.size = start
@@ -177,6 +178,8 @@ class _Prover:
                     if low < high:
                         leaves += self._made(section, low, high)
                     start += len(section)
+                if first <= start < last:
+                    leaves.append(leaf_of("index", [head.packed]))
             self._leaves[block] = leaves
         return self._leaves[block]
 

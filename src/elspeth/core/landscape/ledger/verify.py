@@ -15,7 +15,8 @@ from elspeth.core.landscape.ledger.heads import Checkpoint, VerifierKey
 from elspeth.core.landscape.ledger.records import RunKey, placed
 from elspeth.core.landscape.tables import metadata
 
-_DAMAGE = (DBAPIError, sqlite3.Error, UnicodeError, OverflowError)
+# Values that no writer puts there make Python's own errors; whoever put them must not stop the check.
+_DAMAGE = (DBAPIError, sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, OverflowError)
 
 
 @contextmanager
