@@ -1,4 +1,4 @@
-"""What a pipeline file wants done around its run: where payloads go, and the export of its record."""
+"""What a pipeline file wants done around its run: what to keep where, and the export of its record."""
 
 import logging
 from collections.abc import Iterator
@@ -18,8 +18,9 @@ _log = logging.getLogger("elspeth.export")
 _LOOK_BACK = 20
 
 
-def configure_payloads(db: LandscapeDB, assembled: Assembled) -> None:
-    """Let large row contents go where the pipeline file says."""
+def configure(db: LandscapeDB, assembled: Assembled) -> None:
+    """Tell a landscape what the pipeline file says of payloads, and which secrets to keep out of it."""
+    db.redactor = assembled.redactor
     settings = assembled.loaded.settings.payload_store
     db.payloads.configure(settings.base_path, settings.threshold_bytes)
 
@@ -32,6 +33,9 @@ def exported_afterwards(db: LandscapeDB, assembled: Assembled) -> Iterator[None]
     """
     try:
         yield
+    except BaseException as error:
+        db.redactor.scrub(error)
+        raise
     finally:
         settings = assembled.loaded.settings.landscape.export
         if settings.enabled:

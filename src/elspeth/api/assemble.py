@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from elspeth.core.config import AggregationSettings, Draft, LoadedPipeline, Tran
 from elspeth.core.config.document import KeyPath
 from elspeth.core.dag import Graph, build_graph, check_varied, check_without_wires, vary
 from elspeth.core.expressions import Expression, compile_expression
-from elspeth.core.secrets import Redactor
+from elspeth.core.secrets import Redactor, names_a_secret
 from elspeth.engine.assembly import QUARANTINE, Assembly
 from elspeth.plugins.registry import PluginCatalog, load_catalog
 from elspeth.plugins.sinks.quarantine import QuarantineSink
@@ -33,6 +33,7 @@ class Assembled:
     loaded: LoadedPipeline
     assembly: Assembly
     landscape_url: str
+    redactor: Redactor
 
     @property
     def graph(self) -> Graph:
@@ -67,7 +68,10 @@ class _Assembler:
         self._loaded = loaded = draft.loaded
         self._wired = draft.wired
         self._catalog = catalog
-        self._redactor = redactor
+        # What variables with such names hold is a secret wherever it stands, in a condition for instance.
+        named = loaded.document.from_environment.items()
+        paths = {path for path, names in named if any(map(names_a_secret, names))}
+        self._redactor = redactor.knowing([loaded.resolved(), url], {(0, *path) for path in paths})
         self._url = url if loaded.settings.landscape.enabled else _IN_MEMORY
         self._problems = list(draft.problems)
         self._sources: dict[str, Any] = {}
@@ -90,7 +94,7 @@ class _Assembler:
         graph = self._graph()
         self._check_outside(resuming=resuming)
         if self._problems or graph is None:
-            raise ConfigurationError(_in_order(self._problems))
+            raise ConfigurationError([self._without_secrets(p) for p in _in_order(self._problems)])
         envelopes = self._add_quarantine(graph)
         steps: list[TransformSettings | AggregationSettings] = [*settings.transforms, *settings.aggregations]
         for item in steps:
@@ -115,7 +119,7 @@ class _Assembler:
             envelopes=envelopes,
             experiments=plans,
         )
-        return Assembled(self._loaded, assembly, self._url)
+        return Assembled(self._loaded, assembly, self._url, self._redactor)
 
     def _make(
         self,
@@ -259,6 +263,11 @@ class _Assembler:
 
     def _problem(self, at: KeyPath, error: ElspethError) -> None:
         self._complain(at, error.what, error.fix)
+
+    def _without_secrets(self, problem: Problem) -> Problem:
+        """Drivers and plugins may have quoted what they were given."""
+        clean = self._redactor.text
+        return replace(problem, what=clean(problem.what), fix=clean(problem.fix))
 
     def _complain(self, at: KeyPath, what: str, fix: str = "") -> None:
         if not self._loaded.is_doubtful(at):

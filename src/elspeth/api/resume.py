@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from elspeth.api.around_run import configure_payloads, exported_afterwards
+from elspeth.api.around_run import configure, exported_afterwards
 from elspeth.api.assemble import Assembled, assemble
 from elspeth.api.calls import prepare_calls
 from elspeth.api.database import default_database_url
@@ -60,7 +60,7 @@ def resume(
             )
         sealing(assembled.loaded.settings.landscape, environ).of(db)
         decision = {"elspeth_version": __version__, "accepted_changes": differences}
-        configure_payloads(db, assembled)
+        configure(db, assembled)
         prepare_calls(db, assembled, record.run_id)
         with exported_afterwards(db, assembled):
             return go_on(
@@ -83,6 +83,11 @@ def _refuse_finished(run: RunRecord) -> None:
         raise UsageError(
             f"run {run.run_id} is complete ({run.status}): there is nothing to go on with",
             fix="start a new run with `elspeth run`",
+        )
+    if not (orjson.loads(run.settings_json).get("checkpoint") or {}).get("enabled", True):
+        raise UsageError(
+            f"run {run.run_id} was started with `checkpoint: {{enabled: false}}`, so it can't go on",
+            fix="start a new run with `elspeth run`; take the setting out if runs shall be resumable",
         )
     if not run.pipeline:
         raise UsageError(f"run {run.run_id} did not come from a pipeline file, so it can't go on")

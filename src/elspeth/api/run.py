@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from random import SystemRandom
 from typing import Any
 
-from elspeth.api.around_run import configure_payloads, exported_afterwards
+from elspeth.api.around_run import configure, exported_afterwards
 from elspeth.api.assemble import Assembled, assemble
 from elspeth.api.calls import prepare_calls
 from elspeth.api.sealing import sealing
@@ -46,7 +46,7 @@ def run_assembled(
     db = LandscapeDB.from_url(assembled.landscape_url)
     sealed.of(db)
     try:
-        configure_payloads(db, assembled)
+        configure(db, assembled)
         prepare_calls(db, assembled)
         with exported_afterwards(db, assembled):
             return execute(assembled.assembly, Surroundings(db, Clock(), SystemRandom(), stop, watch))

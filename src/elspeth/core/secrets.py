@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Mapping
 from hashlib import sha256
 from typing import Any
+from urllib.parse import unquote
 
 FINGERPRINT_VARIABLE = "ELSPETH_FINGERPRINT_KEY"
 REDACTED = "[redacted]"
@@ -23,6 +24,7 @@ _SECRET_PARTS = (
     ),
     re.compile(r"(?P<user>Bearer|Basic)\s+(?P<secret>[A-Za-z0-9._~+/\-]{8,}=*)", re.IGNORECASE),
 )
+_SHORTEST = 6
 KeyPath = tuple[str | int, ...]
 
 
@@ -33,8 +35,11 @@ class Redactor:
     used the same credential; without it nothing can be told, and nothing can be guessed.
     """
 
-    def __init__(self, key: str | None) -> None:
+    def __init__(self, key: str | None, known: Collection[str] = ()) -> None:
         self._key = key.encode() if key else None
+        # The longest first: one secret may be a part of another.
+        long_enough = {secret for secret in known if len(secret) >= _SHORTEST}
+        self._known = sorted(long_enough, key=lambda secret: (-len(secret), secret))
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Redactor":
@@ -47,11 +52,39 @@ class Redactor:
             return REDACTED
         return "hmac-sha256:" + hmac.new(self._key, secret.encode(), sha256).hexdigest()[:32]
 
+    def knowing(self, value: Any, secret_paths: Collection[KeyPath] = ()) -> "Redactor":
+        """One that also replaces the secrets in JSON-like ``value`` wherever they turn up in a text.
+
+        Those are the values at ``secret_paths``, those of keys that say so, and passwords in URLs and
+        the like. Values of fewer than 6 characters are not looked for: they would be found everywhere.
+        """
+        found = set(self._known)
+        _collect(value, frozenset(secret_paths), (), found)
+        made = Redactor(None, found)
+        made._key = self._key
+        return made
+
     def text(self, text: str) -> str:
-        """``text`` without the secrets that can be told by their form."""
+        """``text`` without the secrets that are known, or can be told by their form."""
+        for secret in self._known:
+            if secret in text:
+                text = text.replace(secret, self.fingerprint(secret))
         for pattern in _SECRET_PARTS:
             text = pattern.sub(self._part, text)
         return text
+
+    def scrub(self, error: BaseException) -> None:
+        """Take known secrets out of an exception's texts, and out of those of the exceptions behind it."""
+        seen: set[int] = set()
+        current: BaseException | None = error
+        while current is not None and id(current) not in seen:
+            seen.add(id(current))
+            current.args = tuple(self.text(a) if isinstance(a, str) else a for a in current.args)
+            for name in ("what", "fix"):
+                told = getattr(current, name, None)
+                if isinstance(told, str):
+                    setattr(current, name, self.text(told))
+            current = current.__cause__ or current.__context__
 
     def tree(self, value: Any, secret_paths: Collection[KeyPath] = (), at: KeyPath = ()) -> Any:
         """A copy of JSON-like ``value`` without those at ``secret_paths`` and those of keys that say so."""
@@ -71,3 +104,25 @@ class Redactor:
     def _part(self, match: re.Match[str]) -> str:
         whole, secret = match.group(0), match.group("secret")
         return whole[: len(whole) - len(secret)] + self.fingerprint(secret)
+
+
+def names_a_secret(name: str) -> bool:
+    """Whether a key, or a variable, says by its name that its value is a secret."""
+    return _SECRET_KEY.search(name) is not None
+
+
+def _collect(value: Any, secret_paths: Collection[KeyPath], at: KeyPath, found: set[str]) -> None:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if isinstance(item, str) and names_a_secret(str(key)):
+                found.add(item)
+            _collect(item, secret_paths, (*at, key), found)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _collect(item, secret_paths, (*at, index), found)
+    elif isinstance(value, str):
+        if at in secret_paths:
+            found.add(value)
+        for pattern in _SECRET_PARTS:
+            for match in pattern.finditer(value):
+                found |= {match["secret"], unquote(match["secret"])}

@@ -69,7 +69,8 @@ class Machine:
 
     ``holding`` are the steps that keep tokens back, in order of flow, ``concurrent`` those that have
     many in flight, all of which ``flights`` knows; ``timed``: something may have to be done when no
-    row comes.
+    row comes. ``commit_rows``: the rows after which a group is committed even if it is small,
+    ``commit_batches``: so it is after every batch.
     """
 
     sources: Mapping[str, SourceStep]
@@ -79,6 +80,8 @@ class Machine:
     concurrent: tuple[ConcurrentStep, ...]
     flights: Flights
     timed: bool
+    commit_rows: int | None = None
+    commit_batches: bool = False
 
 
 def edge_ids(graph: Graph, run_id: str) -> dict[Edge, str]:
@@ -134,7 +137,12 @@ class _Linker:
             sink.ordered = bool(concurrent)
         flights = Flights(concurrent, self._inbox)
         timed = timed or bool(concurrent)
-        return Machine(sources, self._sinks, self._contexts, holding, concurrent, flights, timed)
+        checkpoint = settings.checkpoint
+        rows = 1 if checkpoint.frequency == "every_row" else checkpoint.checkpoint_interval
+        batches = checkpoint.frequency == "aggregation_only"
+        return Machine(
+            sources, self._sinks, self._contexts, holding, concurrent, flights, timed, rows, batches
+        )
 
     def _source(self, node_id: str) -> SourceStep:
         (edge,) = self._moves(node_id)
@@ -229,7 +237,7 @@ class _Linker:
         for label, group in edges.items():
             copies = group[0].mode is EdgeMode.COPY
             leaving = [*group, *(going_on if copies and len(group) == 1 else ())]
-            reason = {"condition": condition.text, "result": label}
+            reason = {"condition": self._workshop.redactor.text(condition.text), "result": label}
             route = Route(node_id, [self._exit(edge) for edge in leaving], group[0].mode, reason)
             step.routes[label] = route
             if copies:

@@ -130,6 +130,7 @@ class _Run:
         self._progress = progress
         book = PathBook(occasion.lease.run_no, progress.next_path)
         self._workshop = Workshop(self._run_id, book, around.clock)
+        self._workshop.redactor = around.db.redactor
         self._machine: Machine = link(self._assembly, self._workshop, self._recorder)
         writer = GroupWriter(around.db, book, occasion.lease)
         self._processor = Processor(
@@ -155,6 +156,7 @@ class _Run:
             self._prove_complete(counts)
             self._around.probe("publish.begin")
             for name, sink in self._machine.sinks.items():
+                self._recorder.keep_run(self._occasion.lease)
                 artifact = sink.plugin.publish()
                 self._around.probe("sink.published")
                 if artifact.rows or name not in self._assembly.envelopes:
@@ -236,6 +238,8 @@ class _Run:
         if self._around.watch is None:
             return
         sinks = {name: sink.rows for name, sink in self._machine.sinks.items()}
+        metrics = {name: getattr(made, "get_batch_metrics", None) for name, made in self._assembly.transforms.items()}
+        calls = {name: ask() for name, ask in metrics.items() if ask is not None}
         self._around.watch(
             Progress(
                 self._run_id,
@@ -243,6 +247,7 @@ class _Run:
                 self._expected,
                 (self._around.clock.ns() - self._began) / 1e9,
                 sinks,
+                calls,
             )
         )
 

@@ -12,6 +12,7 @@ from elspeth.core.canonical import canonical
 from elspeth.core.clock import Clock, instant
 from elspeth.core.landscape.paths import Event, PathBook
 from elspeth.core.landscape.paths import Step as PathStep
+from elspeth.core.secrets import Redactor
 from elspeth.engine.joins import JoinContext, leave
 from elspeth.engine.live import LiveToken, Pending
 from elspeth.engine.timers import Timers
@@ -35,7 +36,7 @@ class Workshop:
     """
 
     __slots__ = (
-        "batches", "book", "clock", "end", "pending", "released", "run_id", "run_no", "stack",
+        "batches", "book", "clock", "end", "pending", "redactor", "released", "run_id", "run_no", "stack",
         "timers", "touched", "waiting",
     )  # fmt: skip
 
@@ -52,6 +53,7 @@ class Workshop:
         self.released: list[LiveToken] = []
         self.touched: dict[LiveToken, None] = {}
         self.batches = 0
+        self.redactor = Redactor(None)  # for what plugins say of errors
 
     def hold(self, token: LiveToken, held: "Held") -> None:
         """A node holds ``token`` back for now."""
@@ -173,6 +175,7 @@ class ErrorExit:
             path = token.path.grow(key, self._path_step(attempt, gap=gap))
         token.path = path
         token.times.append(self._workshop.clock.ns())
+        reason = self._workshop.redactor.tree(reason)
         token.error = {"node": self._node_id, **reason}
         self._workshop.note_error(token, self._node_id, reason, self.destination, attempt=attempt, kind=kind)
         return self._target

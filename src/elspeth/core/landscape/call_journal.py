@@ -100,12 +100,15 @@ class CallJournal:
     def put(self, call: JournalCall) -> None:
         """Put a call down with the next group. Safe to call from all threads."""
         now = self._clock.now()
+        # Requests are found again by their text, so that nothing may be changed in them.
+        response = None if call.response is None else self._db.redactor.text(call.response)
+        error = None if call.error is None else self._db.redactor.text(call.error)
         cost = call.cost if call.cost is None or self._exact else float(call.cost)
         row = (
             f"{call.state_id}-call-{call.call_index}", call.run_id, call.state_id, call.call_index,
             call.call_type.value, call.status.value, call.attempt, call.provider, request_hash(call.request),
-            None if call.response is None else request_hash(call.response), call.request, call.response,
-            call.error, call.latency_ms, call.tokens_in, call.tokens_out, cost, now,
+            None if response is None else request_hash(response), call.request, response, error,
+            call.latency_ms, call.tokens_in, call.tokens_out, cost, now,
         )  # fmt: skip
         with self._wake:
             self._rows.append(row)

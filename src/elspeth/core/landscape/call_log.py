@@ -24,7 +24,8 @@ _call = calls_table.c
 @dataclass(frozen=True, slots=True)
 class ExternalCall:
     """One call as it was made. ``request``, ``response`` and ``error`` are any values that have a
-    canonical form, without secrets; ``cost`` is in the currency of the provider's account.
+    canonical form; secrets that can be told are replaced as they are recorded. ``cost`` is in the
+    currency of the provider's account.
     """
 
     call_type: CallType | str
@@ -54,7 +55,9 @@ class CallRecording:
         RecordError for an unknown state, ValueError for an unknown ``call_type`` or ``status``.
         """
         kind, status = CallType(call.call_type), CallStatus(call.status)
-        request, response = _text(call.request), None if call.response is None else _text(call.response)
+        clean = self.db.redactor.tree
+        request = _text(clean(call.request))
+        response = None if call.response is None else _text(clean(call.response))
         with transaction(self.db) as connection:
             if run_id is None:
                 key = ids.parse_state_id(state_id)
@@ -80,7 +83,7 @@ class CallRecording:
                     response_hash=None if response is None else _hash(response),
                     request=request,
                     response=response,
-                    error=None if call.error is None else _text(call.error),
+                    error=None if call.error is None else _text(clean(call.error)),
                     latency_ms=call.latency_ms,
                     tokens_in=call.tokens_in,
                     tokens_out=call.tokens_out,

@@ -17,6 +17,7 @@ from elspeth.core.landscape.payloads.store import OPTION as PAYLOADS
 from elspeth.core.landscape.payloads.store import PayloadStore
 from elspeth.core.landscape.schema import SCHEMA_VERSION, metadata
 from elspeth.core.landscape.views import view_statements
+from elspeth.core.secrets import Redactor
 
 _ONE_AT_A_TIME = {
     # SQLite's driver begins no transaction for CREATE by itself.
@@ -34,6 +35,7 @@ class LandscapeDB:
         # so one transaction, which the first of them to be done would end for all.
         self.lock = RLock()
         self.proof = Proof()
+        self.redactor = Redactor(None)  # what it knows is kept out of errors and calls on record
         self.payloads = PayloadStore.beside(engine.url)
         engine.update_execution_options(**{PAYLOADS: self.payloads})
 
@@ -201,7 +203,7 @@ def _make_parent(path: Path) -> None:
 def _engine(url: URL) -> Engine:
     try:
         if url.get_backend_name() != "sqlite":
-            return create_engine(url)
+            return create_engine(url, pool_pre_ping=True)  # a server may have been started anew meanwhile
         if url.database in (None, "", ":memory:"):
             # One connection for everybody, else each thread would see a database of its own.
             engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})

@@ -14,7 +14,7 @@ from elspeth.core.clock import Clock
 from elspeth.core.landscape.assignments import AssignmentRecording
 from elspeth.core.landscape.call_log import CallRecording
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.leases import Lease, give_back, take_lease
+from elspeth.core.landscape.leases import Lease, give_back, renew, take_lease
 from elspeth.core.landscape.step_batches import BatchRecording
 from elspeth.core.landscape.step_recording import StateRecording
 from elspeth.core.landscape.stepwise import TokenRecording
@@ -135,6 +135,11 @@ class LandscapeRecorder(TokenRecording, StateRecording, BatchRecording, Assignme
         with self.db.writing() as connection:
             return take_lease(connection, run_no, self.clock.now())
 
+    def keep_run(self, lease: Lease) -> None:
+        """Show that the owner is alive. Raises FencedError if another process has taken over the run."""
+        with self.db.writing() as connection:
+            renew(connection, lease, self.clock.now())
+
     def reopen_run(self, run_no: int, kind: str, detail: Mapping[str, Any]) -> None:
         """Put on record that a run goes on that had ended without being complete, and why it may."""
         with self.db.writing() as connection:
@@ -159,6 +164,7 @@ class LandscapeRecorder(TokenRecording, StateRecording, BatchRecording, Assignme
         With a ``lease`` only while that holds (else FencedError), and it is given back.
         """
         now = self.clock.now()
+        error = None if error is None else self.db.redactor.text(error)
         with self.db.writing() as connection:
             if lease is not None:
                 give_back(connection, lease, now)

@@ -71,7 +71,7 @@ class Outcomes:
                 self._node_id, status="failed", attempt=attempt, gap=self._gap(attempt)
             )
         token.path = token.path.grow(step, step)
-        reason = result.reason or {"error": "no reason was given"}
+        reason = self._workshop.redactor.tree(result.reason or {"error": "no reason was given"})
         self._workshop.note_error(token, self._node_id, reason, "retry", attempt=attempt)
 
     def broken(self, token: LiveToken, what: str, *, fix: str = "") -> PluginError:
