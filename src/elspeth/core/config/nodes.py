@@ -220,6 +220,23 @@ class AggregationSettings(Settings):
     )
     options: Options = Field(default_factory=dict, description="The plugin's own options.")
 
+    @model_validator(mode="after")
+    def _modes_fit(self) -> "AggregationSettings":
+        if "trigger" in self.model_fields_set and not self.trigger.model_fields_set:
+            raise broken_rule(
+                "this trigger never fires: it has no count, no timeout_seconds and no condition",
+                fix="write one of them, or take trigger out: the end of the source always completes a batch",
+                at=("trigger",),
+            )
+        if self.output_mode == "passthrough" and self.expected_output_count is not None:
+            raise broken_rule(
+                "expected_output_count has no meaning with output_mode: passthrough,"
+                " which gives a row for each that came",
+                fix="take it out",
+                at=("expected_output_count",),
+            )
+        return self
+
 
 def _branches(value: Any) -> Any:
     if not isinstance(value, list | dict):
@@ -278,6 +295,12 @@ class CoalesceSettings(Settings):
         if len(set(names)) < len(names):
             twice = next(name for index, name in enumerate(names) if name in names[:index])
             raise broken_rule(f"branch {twice!r} is named twice", fix="take one out", at=("branches",))
+        if len(names) == 1:
+            raise broken_rule(
+                f"a join needs two branches at least, and there is only {names[0]!r}",
+                fix="name the other branches of the fork, or take the coalesce out",
+                at=("branches",),
+            )
         self._check_quorum(len(names))
         if (self.merge == "select") != (self.select_branch is not None):
             raise broken_rule(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from elspeth.contracts.enums import EdgeMode, NodeType
 from elspeth.core.config import CoalesceSettings, PipelineSettings
 from elspeth.core.dag.graph import Edge, Graph, Node
-from elspeth.core.dag.problems import Problems, listed, meant
+from elspeth.core.dag.problems import Problems, listed
 
 Doors = frozenset[str]
 Open = tuple[str, ...]
@@ -132,11 +132,12 @@ class _Joins:
         key = self._graph.node(name).settings_key
         strays = {branch: edge for (join, branch), edge in self._strays.items() if join == name}
         batches = {branch: self._batch_before(edge.from_node) for branch, edge in strays.items()}
+        for branch, batch in batches.items():
+            if batch is not None:
+                self._problems.add((*key, "branches"), *_from_a_batch(name, branch, batch))
         # Without a batch in between, there would perhaps be nothing wrong with the other branches.
-        told = [branch for branch, batch in batches.items() if batch is not None] or list(strays)
-        for branch in told:
-            what, fix = self._stray(name, branch, strays[branch], batches[branch])
-            self._problems.add((*key, "branches"), what, fix)
+        if strays and not any(batches.values()):
+            self._problems.add((*key, "branches"), *self._stray(name, strays))
         if strays:
             return
         needed = {"require_all": len(settings.branches), "quorum": settings.quorum_count or 1}
@@ -152,26 +153,21 @@ class _Joins:
                 )
                 return
 
-    def _stray(self, name: str, branch: str, edge: Edge, batch: str | None) -> tuple[str, str]:
-        if batch is not None:
-            return (
-                f"branch '{branch}' of coalesce '{name}' comes out of aggregation '{batch}', which replaces"
-                " rows by the result of several: it belongs to no row whose other branches could be waiting",
-                f"write `output_mode: passthrough` at '{batch}', or put it behind the coalesce",
-            )
+    def _stray(self, name: str, strays: Mapping[str, Edge]) -> tuple[str, str]:
+        noun = "branch" if len(strays) == 1 else "branches"
+        feeding = dict.fromkeys(edge.from_node for edge in strays.values())
         forks = [
             node.node_id
             for node in self._graph.nodes
-            if any(one.mode is EdgeMode.COPY for one in self._graph.out_edges(node.node_id))
+            if any(edge.mode is EdgeMode.COPY for edge in self._graph.out_edges(node.node_id))
         ]
-        near = meant(edge.from_node, forks)
-        gate = near or (forks[0] if forks else "")
+        fix = "split the row first: a gate with a route to `fork`, and `fork_to` with the branches"
+        if forks:
+            fix = f"let '{forks[0]}' copy the row to {listed(self._joins[name].branches)} (`fork_to`)"
         return (
-            f"branch '{branch}' of coalesce '{name}' is fed by '{edge.from_node}', where no fork has split"
-            " the row: there is nothing that it could be joined with",
-            f"let gate '{gate}' fork to this branch too (`fork_to`), or use a queue to bring rows together"
-            if gate
-            else "split the row first: a gate with a route to `fork`, and `fork_to` with the branches",
+            f"{noun} {listed(strays)} of coalesce '{name}': rows come from {listed(feeding)} without a"
+            " fork that has sent copies to the other branches, so there is nothing that they could be joined with",
+            f"{fix}; to bring rows together that take one way or another, use a queue",
         )
 
     def _batch_before(self, node_id: str) -> str | None:
@@ -186,3 +182,11 @@ class _Joins:
                 return here
             ways += [edge.from_node for edge in self._graph.in_edges(here)]
         return None
+
+
+def _from_a_batch(name: str, branch: str, batch: str) -> tuple[str, str]:
+    return (
+        f"branch '{branch}' of coalesce '{name}' comes out of aggregation '{batch}', which replaces"
+        " rows by the result of several: it belongs to no row whose other branches could be waiting",
+        f"write `output_mode: passthrough` at '{batch}', or put it behind the coalesce",
+    )
