@@ -57,6 +57,7 @@ class AssignmentRecording:
         """
         stored = canonical(dict(transform_overrides)).decode()
         mine = (_table.run_id == run_id) & (_table.row_id == row_id) & (_table.experiment_id == experiment_id)
+        new = False
         with transaction(self.db) as connection:
             query = select(experiment_assignments_table).where(mine)
             before = connection.execute(query).mappings().one_or_none()
@@ -75,7 +76,10 @@ class AssignmentRecording:
                         created_at=self.clock.now(),
                     )
                 )
-                return _assignment(connection.execute(query).mappings().one())
+                before = connection.execute(query).mappings().one()
+                new = True
+        if new:
+            self.db.proof.note(run_id, "assignment", (before["assignment_id"],))
         if (before["variant_id"], before["transform_overrides_json"]) != (variant_id, stored):
             what = "other overrides" if before["variant_id"] == variant_id else f"variant {variant_id!r}"
             raise AssignmentConflictError(

@@ -176,6 +176,8 @@ class CallJournal:
             with self._db.lock, self._db.engine.begin() as connection:
                 insert_rows(connection, calls_table, rows)
             self.commits += 1
+            for row in rows:
+                self._db.proof.note(row[1], "call", (row[0],))
         except (DBAPIError, self._db.engine.dialect.loaded_dbapi.Error) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             self._error = LandscapeError(

@@ -91,6 +91,7 @@ class CallRecording:
                     created_at=self.clock.now(),
                 )
             )
+        self.db.proof.note(run_id, "call", (f"{state_id}-call-{index}",))
         return self.get_external_calls(state_id)[index]
 
     def get_external_calls(self, state_id: str) -> list[CallRecord]:
