@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo demo-azure test check format bench soak lock clean
+.PHONY: help setup servers demo demo-azure demo-experiment test check format bench soak lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ servers: node_modules/.installed  ## install the servers that tests and demos st
 
 demo-azure: setup servers  ## blobs in, blobs out: killed, resumed, and proved, on a storage emulator
 	$(BIN)/python examples/azure/demo.py
+
+demo-experiment: setup  ## two models on the same labelled rows, split and paired, compared
+	$(BIN)/python examples/experiments/demo.py
 
 test: setup servers  ## all tests but the soak
 	$(BIN)/pytest -q -n $(JOBS)

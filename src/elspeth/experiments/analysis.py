@@ -16,7 +16,7 @@ from elspeth.experiments.readings import read
 from elspeth.experiments.totals import Totals, total
 
 FINISHED = frozenset({"completed", "completed_with_failures", "empty"})
-_VERSION = 1  # of what is kept; a new one makes everything be added up anew
+_VERSION = 2  # of what is kept; a new one makes everything be added up anew
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,9 @@ class _Collector:
         readings = self._readings
         failed = row.status == "failed"
         readings.failed.append(failed)
-        readings.duration.append(MISSING if row.duration_ms is None else row.duration_ms)
+        # Where calls were made it is they that count: a row may have waited long for its turn.
+        duration = used["latency_ms"] if used["calls"] else row.duration_ms
+        readings.duration.append(MISSING if duration is None else duration)
         if used is not NO_USAGE:
             total = readings.usage[index]
             for name, value in used.items():

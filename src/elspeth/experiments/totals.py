@@ -53,7 +53,11 @@ class PairTotals:
 
 @dataclass(frozen=True, slots=True)
 class VariantTotals:
-    """One variant. ``latency`` are the 50th, 95th and 99th percentiles in ms, None without rows."""
+    """One variant.
+
+    ``latency`` are the 50th, 95th and 99th percentiles over rows, in ms: of the calls made for a row,
+    or where there are none of the step itself. None without rows.
+    """
 
     variant_id: str
     assigned_units: int
