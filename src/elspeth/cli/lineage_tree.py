@@ -9,6 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from elspeth.api.story import Story
+from elspeth.cli.conversations import conversation
 from elspeth.cli.decisions import decision_lines
 from elspeth.cli.flow import Flow
 from elspeth.cli.gatherings import made_of, taken_up, taken_up_at
@@ -20,6 +21,7 @@ from elspeth.core.landscape.records import CallRecord, ErrorRecord, RunRecord
 _GAP = "  "
 _ASKED = "  <- asked for"
 _CHANGED_WIDTH = 30
+_SAID_WIDTH = 160
 _KINDS: Mapping[str, str] = {"fork": "branch", "expand": "part", "join": "joined", "batch": "result"}
 
 
@@ -193,6 +195,8 @@ def _call(call: CallRecord) -> Text:
         text.append(f"{_GAP}{duration(call.latency_ms / 1e3)}", style="dim")
     if call.tokens_in is not None or call.tokens_out is not None:
         text.append(f"{_GAP}{quantity(call.tokens_in or 0, 'token')} in, {call.tokens_out or 0:,} out")
+    for label, said in conversation(call.request, call.response):
+        text.append(f"\n{label}: ", style="cyan").append(value(said, _SAID_WIDTH))
     if call.error:
         text.append(f"\n{value(call.error)}", style="red")
     return text

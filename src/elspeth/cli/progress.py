@@ -58,7 +58,23 @@ def describe(progress: Progress) -> str:
     if progress.expected and progress.rows_read <= progress.expected and rate > 0:
         parts.append(f"{100 * progress.rows_read // progress.expected} %")
         parts.append(f"ETA {clock((progress.expected - progress.rows_read) / rate)}")
-    return " · ".join(parts + _sinks(progress.sinks))
+    return " · ".join(parts + _sinks(progress.sinks) + _calls(progress))
+
+
+def _calls(progress: Progress) -> list[str]:
+    """``30 calls in flight · 298 calls/s · 12,000 tokens · cost 0.42 · 5 × 429 · breaker open``."""
+    nodes = progress.calls.values()
+    if not nodes:
+        return []
+    made = sum(node["calls"] for node in nodes)
+    rate = made / progress.elapsed_s if progress.elapsed_s > 0 else 0.0
+    parts = [f"{number(sum(node['in_flight'] for node in nodes))} calls in flight", f"{rate:,.0f} calls/s"]
+    parts.append(f"{number(sum(node['tokens_in'] + node['tokens_out'] for node in nodes))} tokens")
+    cost = sum(node["cost"] for node in nodes)
+    throttled = sum(node["throttled"] for node in nodes)
+    parts += [f"cost {cost:.4g}"] if cost else []
+    parts += [f"{number(throttled)} × 429"] if throttled else []
+    return parts + [f"breaker {node['breaker']}" for node in nodes if node["breaker"] != "closed"]
 
 
 def _sinks(sinks: Mapping[str, int]) -> list[str]:

@@ -1,7 +1,7 @@
 """How a run ended, counted."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -58,10 +58,14 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come at one commit; ``expected`` is the source's own estimate of its rows."""
+    """How far a run has come at one commit; ``expected`` is the source's own estimate of its rows.
+
+    ``calls`` maps each node that calls out to its ``get_batch_metrics()``.
+    """
 
     run_id: str
     rows_read: int
     expected: int | None
     elapsed_s: float
     sinks: Mapping[str, int]
+    calls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

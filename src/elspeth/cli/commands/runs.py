@@ -39,20 +39,35 @@ def runs(
     return 0
 
 
-@app.command(epilog=examples("elspeth runs show latest\nelspeth runs show latest --json"))
+@app.command(epilog=examples("elspeth runs show latest\nelspeth runs show latest --calls --json"))
 def show(
-    ctx: typer.Context, run: RunId = "latest", database: Database = None, as_json: AsJson = False
+    ctx: typer.Context,
+    run: RunId = "latest",
+    calls: Annotated[
+        bool, typer.Option("--calls", help="External calls too: totals, slowest, dearest, failed.")
+    ] = False,
+    database: Database = None,
+    as_json: AsJson = False,
 ) -> int:
     """Show how one run went: status, counts, sinks with their hashes, nodes with their timings, errors."""
     from elspeth.api.runs import show_run  # noqa: PLC0415
 
     before = ctx.obj or (None, False)
     summary = show_run(run, database or before[0])
+    made = None
+    if calls:
+        from elspeth.api.run_calls import calls_of  # noqa: PLC0415
+
+        made = calls_of(summary.run.run_id, database or before[0])
     if as_json or before[1]:
-        emit_json(summary.to_dict())
+        emit_json(summary.to_dict() | ({} if made is None else {"calls": made.to_dict()}))
         return 0
     from elspeth.cli.consoles import show as print_it  # noqa: PLC0415
     from elspeth.cli.run_tables import run_details  # noqa: PLC0415
 
     print_it(run_details(summary))
+    if made is not None:
+        from elspeth.cli.call_tables import call_details  # noqa: PLC0415
+
+        print_it(call_details(made))
     return 0

@@ -1,0 +1,46 @@
+"""A run's external calls, for people."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from elspeth.cli.tables import table
+from elspeth.cli.text import duration, number, printable, value
+from elspeth.core.landscape.call_summary import CallSummary
+
+_ERROR_WIDTH = 60
+
+
+def call_details(summary: CallSummary) -> RenderableType:
+    """Totals by provider and status, then the slowest, the dearest and the failed."""
+    if not summary.totals:
+        return Text("\nno external calls are on record")
+    grid = table("provider", "status", "calls>", "tokens in>", "out>", "cost>", "mean>")
+    for one in summary.totals:
+        cost = "–" if one.cost is None else f"{one.cost:.6g}"
+        mean = duration(None if one.mean_ms is None else one.mean_ms / 1e3)
+        grid.add_row(
+            printable(one.provider or "–"), one.status, number(one.calls), number(one.tokens_in),
+            number(one.tokens_out), cost, mean,
+        )  # fmt: skip
+    parts: list[RenderableType] = [Text(), grid]
+    for title, calls in (
+        ("slowest", summary.slowest),
+        ("dearest", summary.dearest),
+        ("failed", summary.failed),
+    ):
+        if calls:
+            parts += [Text(f"\n{title}", style="dim"), _calls(calls)]
+    return Group(*parts)
+
+
+def _calls(calls: Sequence[Mapping[str, Any]]) -> RenderableType:
+    grid = table("call", "attempt>", "took>", "cost>", "error")
+    for call in calls:
+        took = duration(None if call["latency_ms"] is None else call["latency_ms"] / 1e3)
+        cost = "–" if call["cost"] is None else f"{call['cost']:.6g}"
+        error = value(call["error"], _ERROR_WIDTH) if call["error"] else ""
+        grid.add_row(printable(call["call_id"]), str(call["attempt"]), took, cost, error)
+    return grid
