@@ -166,7 +166,8 @@ class _Joins:
             fix = f"let '{forks[0]}' copy the row to {listed(self._joins[name].branches)} (`fork_to`)"
         return (
             f"{noun} {listed(strays)} of coalesce '{name}': rows come from {listed(feeding)} without a"
-            " fork that has sent copies to the other branches, so there is nothing that they could be joined with",
+            " fork that has sent copies to the other branches,"
+            " so there is nothing that they could be joined with",
             f"{fix}; to bring rows together that take one way or another, use a queue",
         )
 
