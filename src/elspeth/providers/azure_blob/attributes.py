@@ -7,7 +7,7 @@ from azure.storage.blob import RehydratePriority
 from elspeth.providers.azure_blob.base import ClientBase, Snapshot, conditions
 from elspeth.providers.azure_blob.calls import Attempt
 from elspeth.providers.azure_blob.errors import BlobError, BlobExistsError, BlobNotFoundError
-from elspeth.providers.azure_blob.info import BlobInfo, BlobState, info_of, quoted
+from elspeth.providers.azure_blob.info import BlobInfo, BlobState, quoted
 
 
 class Attributes(ClientBase):
@@ -15,12 +15,7 @@ class Attributes(ClientBase):
 
     def get_blob_properties(self, container: str, blob: str, *, version: str | None = None) -> BlobInfo:
         """What is known of a blob. Raises BlobNotFoundError, BlobError."""
-        client = self._blob(container, blob, version)
-
-        def ask(attempt: Attempt) -> BlobInfo:
-            return info_of(container, client.get_blob_properties(raw_response_hook=attempt.note))
-
-        return self._call("get_blob_properties", container, blob, ask)
+        return self._look(container, blob, version)
 
     def exists(self, container: str, blob: str) -> bool:
         """Whether there is such a blob. Raises BlobError if that can't be told."""
@@ -72,7 +67,16 @@ class Attributes(ClientBase):
             )
             return quoted(str(answer.get("etag") or ""))
 
-        return self._call("set_blob_metadata", container, blob, put, keys=sorted(metadata), if_match=if_match)
+        def settle(error: BlobError) -> str:
+            found = self._look(container, blob)
+            if error.reason != "changed" or found.metadata != dict(metadata):
+                raise error
+            return found.etag
+
+        request = {"keys": sorted(metadata), **({"if_match": if_match} if if_match else {})}
+        return self._caller.call(
+            "set_blob_metadata", self._target(container, blob), put, request=request, settle=settle
+        )
 
     def set_tags(self, container: str, blob: str, tags: Mapping[str, str]) -> None:
         """Replace all index tags (at most ten). Raises BlobError."""

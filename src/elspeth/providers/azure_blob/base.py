@@ -15,6 +15,7 @@ from elspeth.providers.azure_blob.calls import Attempt, BlobCall, Caller, Retryi
 from elspeth.providers.azure_blob.credentials import CredentialFactory
 from elspeth.providers.azure_blob.errors import Target
 from elspeth.providers.azure_blob.health import Health, OperationHealth
+from elspeth.providers.azure_blob.info import BlobInfo, info_of
 
 T = TypeVar("T")
 Observer = Callable[[BlobCall], None]
@@ -88,6 +89,15 @@ class ClientBase:
     ) -> T:
         known = {name: value for name, value in request.items() if value is not None}
         return self._caller.call(operation, self._target(container, blob), do, request=known)
+
+    def _look(self, container: str, blob: str, version: str | None = None) -> BlobInfo:
+        """The properties of a blob."""
+        client = self._blob(container, blob, version)
+
+        def ask(attempt: Attempt) -> BlobInfo:
+            return info_of(container, client.get_blob_properties(raw_response_hook=attempt.note))
+
+        return self._call("get_blob_properties", container, blob, ask)
 
     def _write_token(self) -> str:
         """A mark by which a write whose answer was lost is known again as ours."""

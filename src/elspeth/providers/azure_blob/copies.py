@@ -2,6 +2,8 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from elspeth.providers.azure_blob.attributes import Attributes
 from elspeth.providers.azure_blob.base import conditions
@@ -76,13 +78,31 @@ class Copies(Attributes):
             )
             return str(answer.get("copy_id") or "")
 
-        return self._call(
+        def settle(error: BlobError) -> str:
+            """A copy of this very source is the one that was started without an answer."""
+            found = self._copy_of(dst_container, dst_blob) if error.reason == "blob_exists" else None
+            if found is None or unquote(urlsplit(found.source or "").path) != unquote(
+                urlsplit(source.url).path
+            ):
+                raise error
+            return str(found.id)
+
+        return self._caller.call(
             "copy_blob",
-            dst_container,
-            dst_blob,
+            self._target(dst_container, dst_blob),
             start,
-            source=f"{src_container}/{src_blob}",
-            overwrite=overwrite,
+            request={"source": f"{src_container}/{src_blob}", "overwrite": overwrite},
+            settle=settle,
+        )
+
+    def _copy_of(self, container: str, blob: str) -> Any:
+        """What the service says of the copy that made this blob."""
+        client = self._blob(container, blob)
+        return self._call(
+            "get_blob_properties",
+            container,
+            blob,
+            lambda attempt: client.get_blob_properties(raw_response_hook=attempt.note).copy,
         )
 
     def abort_copy(self, container: str, blob: str, copy_id: str) -> None:

@@ -21,6 +21,7 @@ from elspeth.providers.azure_blob.base import ClientBase
 from elspeth.providers.azure_blob.calls import Attempt
 
 _WORDS = {"read": "r", "write": "cw", "create": "c", "delete": "d", "list": "l", "add": "a", "tag": "t"}
+_LETTERS = frozenset("racwdxyltmeopif")
 _CLOCK_SKEW = timedelta(minutes=5)
 _RENEW_AT = 0.8
 
@@ -57,17 +58,16 @@ class Signatures(ClientBase):
             **({"policy_id": policy} if policy else {}),
             **self._signer(expiry),
         }
-        try:
-            if blob:
-                return generate_blob_sas(
-                    blob_name=blob, permission=BlobSasPermissions.from_string(letters), **known
-                )
-            return generate_container_sas(permission=ContainerSasPermissions.from_string(letters), **known)
-        except ValueError as error:
+        if not letters or set(letters) - _LETTERS:
             raise UsageError(
                 f"{permission!r} is no permission for a SAS",
                 fix="use letters such as r, rw, or words such as read",
-            ) from error
+            )
+        if blob:
+            return generate_blob_sas(
+                blob_name=blob, permission=BlobSasPermissions.from_string(letters), **known
+            )
+        return generate_container_sas(permission=ContainerSasPermissions.from_string(letters), **known)
 
     def sas_url(self, container: str, blob: str, permission: str, expiry_hours: float = 1.0) -> str:
         """The blob's URL with a signature: whoever has it may do this until it expires. Keep it secret."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from azure.storage.blob import BlobBlock, BlobClient, ContentSettings
+from azure.storage.blob import BlobBlock, ContentSettings, StandardBlobTier
 
 from elspeth.providers.azure_blob.base import SINGLE_PUT_BYTES, ClientBase, conditions
 from elspeth.providers.azure_blob.blocks import (
@@ -49,7 +49,7 @@ class Label:
             "content_settings": ContentSettings(content_type=self.content_type),
             "metadata": known,
             **({"tags": dict(self.tags)} if self.tags else {}),
-            **({"standard_blob_tier": self.tier} if self.tier else {}),
+            **({"standard_blob_tier": StandardBlobTier(self.tier)} if self.tier else {}),
         }
 
 
@@ -100,7 +100,7 @@ class Uploads(ClientBase):
             self._target(container, blob),
             put,
             request={"size": len(content), "overwrite": overwrite, **_given(if_match=terms.if_match)},
-            settle=partial(self._settle_write, client, mark),
+            settle=partial(self._settle_write, container, blob, mark),
         )
         return Uploaded(
             container, blob, len(content), sha256, quoted(answer.get("etag")), answer.get("version_id") or ""
@@ -207,7 +207,7 @@ class Uploads(ClientBase):
             self._target(container, blob),
             commit,
             request={"blocks": len(ids), "overwrite": overwrite, **_given(if_match=terms.if_match)},
-            settle=partial(self._settle_write, client, mark),
+            settle=partial(self._settle_write, container, blob, mark),
         )
         return Uploaded(
             container, blob, 0, sha256, quoted(answer.get("etag")), answer.get("version_id") or ""
@@ -235,7 +235,7 @@ class Uploads(ClientBase):
                     **conditions(if_match=quoted(known.etag)),
                 )
             else:
-                client.upload_blob(b"", overwrite=False, raw_response_hook=attempt.note)
+                client.commit_block_list([], raw_response_hook=attempt.note, **conditions(overwrite=False))
                 client.delete_blob()
 
         self._call("discard_uncommitted", container, blob, drop, blocks=len(staged))
@@ -255,13 +255,12 @@ class Uploads(ClientBase):
                 return {}, {}
             raise
 
-    @staticmethod
-    def _settle_write(client: BlobClient, mark: str, error: BlobError) -> Mapping[str, Any]:
+    def _settle_write(self, container: str, blob: str, mark: str, error: BlobError) -> Mapping[str, Any]:
         """Whether the blob that is in the way is the one that we wrote without hearing of it."""
         if error.reason not in ("blob_exists", "changed"):
             raise error
-        found = client.get_blob_properties()
-        if (found.metadata or {}).get(WRITE_KEY) != mark:
+        found = self._look(container, blob)
+        if found.metadata.get(WRITE_KEY) != mark:
             raise error
         return {"etag": found.etag, "version_id": found.version_id}
 

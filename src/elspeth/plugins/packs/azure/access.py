@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from elspeth.providers.azure_blob.calls import Retrying
 from elspeth.providers.azure_blob.credentials import BlobLogin
 
 _LOGIN = tuple(BlobLogin.__dataclass_fields__)
@@ -44,6 +45,9 @@ class AzureAccess(BaseModel):
     max_attempts: int = Field(
         default=6, ge=1, le=20, description="How often a storage call is tried when the service is busy."
     )
+    initial_delay_seconds: float = Field(
+        default=0.5, ge=0.0, description="The longest wait before the second try; it doubles each time."
+    )
     concurrency: int = Field(default=8, ge=1, le=64, description="How many storage calls run side by side.")
 
     @model_validator(mode="after")
@@ -51,6 +55,10 @@ class AzureAccess(BaseModel):
         if problem := self.login().problem():
             raise ValueError(problem)
         return self
+
+    def retrying(self) -> Retrying:
+        """How often and how soon a call is tried again."""
+        return Retrying(attempts=self.max_attempts, initial_s=self.initial_delay_seconds)
 
     def login(self) -> BlobLogin:
         """The account and the credential."""

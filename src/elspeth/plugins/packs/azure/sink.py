@@ -16,7 +16,6 @@ from elspeth.plugins.packs.azure.sink_options import CONTENT_TYPES, AzureBlobSin
 from elspeth.plugins.sinks.base import BaseSink
 from elspeth.plugins.sinks.cells import cell
 from elspeth.plugins.sinks.json_text import encode_row
-from elspeth.providers.azure_blob.calls import Retrying
 from elspeth.providers.azure_blob.client import AzureBlobClient
 from elspeth.providers.azure_blob.errors import BlobError, BlobExistsError
 
@@ -65,7 +64,7 @@ class AzureBlobSink(BaseSink):
         self._client = AzureBlobClient.from_login(
             self.options.login(),
             on_call=self._book.note,
-            retrying=Retrying(attempts=self.options.max_attempts),
+            retrying=self.options.retrying(),
             concurrency=self.options.concurrency,
         )
         if self.options.create_container:

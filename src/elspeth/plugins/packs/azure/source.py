@@ -14,7 +14,6 @@ from elspeth.plugins.packs.azure.record import CallBook
 from elspeth.plugins.packs.azure.source_options import AzureBlobSourceOptions
 from elspeth.plugins.sources.base import BaseSource
 from elspeth.providers.azure_blob.cache import BlobCache
-from elspeth.providers.azure_blob.calls import Retrying
 from elspeth.providers.azure_blob.client import AzureBlobClient
 from elspeth.providers.azure_blob.errors import BlobError, BlobNotFoundError
 from elspeth.providers.azure_blob.info import BlobInfo
@@ -63,7 +62,7 @@ class AzureBlobSource(BaseSource):
         self._client = AzureBlobClient.from_login(
             options.login(),
             on_call=self._book.note,
-            retrying=Retrying(attempts=options.max_attempts),
+            retrying=options.retrying(),
             concurrency=options.concurrency,
         )
         directory = options.cache_directory
