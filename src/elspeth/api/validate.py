@@ -8,7 +8,6 @@ from typing import Any
 
 from elspeth.api.assemble import Assembled, assemble
 from elspeth.contracts.plugins import Source
-from elspeth.core.secrets import Redactor
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,8 @@ def validate(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None 
 def plan_of(assembled: Assembled) -> Plan:
     """The plan of a pipeline that was assembled."""
     graph, assembly = assembled.graph, assembled.assembly
-    conditions = {name: expression.text for name, expression in assembly.conditions.items()}
+    clean = assembled.redactor.text
+    conditions = {name: clean(expression.text) for name, expression in assembly.conditions.items()}
     return Plan(
         pipeline=assembly.pipeline,
         nodes=tuple(
@@ -84,7 +84,7 @@ def plan_of(assembled: Assembled) -> Plan:
             for name, sink in assembly.sinks.items()
         ),
         schemas={name: _fields(source) for name, source in assembly.sources.items()},
-        landscape=Redactor(None).text(assembled.landscape_url),
+        landscape=clean(assembled.landscape_url),
     )
 
 

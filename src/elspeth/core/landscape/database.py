@@ -173,7 +173,7 @@ def raw_connection(url: str) -> Iterator[Connection]:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise UsageError(
             "the landscape url can't be read", fix="write sqlite:///path or postgresql://user@host/db"
         ) from error
