@@ -16,7 +16,17 @@ from elspeth.experiments.readings import read
 from elspeth.experiments.totals import Totals, total
 
 FINISHED = frozenset({"completed", "completed_with_failures", "empty"})
-_VERSION = 2  # of what is kept; a new one makes everything be added up anew
+_VERSION = 3  # of what is kept; a new one makes everything be added up anew
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of a look at the record, because it took long: all that grows with the rows."""
+
+    assigned: Mapping[str, int]
+    unexposed: int
+    unassigned: int
+    totals: Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,7 @@ def analyse(reader: ExperimentReader, experiment_id: str, runs: Sequence[str] = 
     newest = chosen[0]
     together = [run for run in chosen if run.phase == newest.phase]
     experiment = ExperimentConfig.model_validate(dict(newest.experiment))
-    totals = totals_of(reader, together, experiment)
+    kept = look(reader, together, experiment)
     # Adding run to run is looking again and again: only one whole run is a fixed n.
     final = len(together) == 1 and newest.status in FINISHED
     return Analysis(
@@ -81,19 +91,17 @@ def analyse(reader: ExperimentReader, experiment_id: str, runs: Sequence[str] = 
         phase=newest.phase,
         runs=tuple(together),
         set_aside=tuple(run for run in chosen if run.phase != newest.phase),
-        assigned=reader.assigned(together),
-        unexposed=reader.unexposed(together) if experiment.exposure < 100 else 0,
-        unassigned=reader.unassigned(together),
-        totals=totals,
-        comparison=compare(experiment, totals, final=final),
+        assigned=kept.assigned,
+        unexposed=kept.unexposed,
+        unassigned=kept.unassigned,
+        totals=kept.totals,
+        comparison=compare(experiment, kept.totals, final=final),
     )
 
 
-def totals_of(
-    reader: ExperimentReader, runs: Sequence[ExperimentRun], experiment: ExperimentConfig
-) -> Totals:
-    """The totals of these runs: kept ones if nothing has changed since, else added up now, and kept."""
-    adapter = TypeAdapter(Totals)
+def look(reader: ExperimentReader, runs: Sequence[ExperimentRun], experiment: ExperimentConfig) -> Kept:
+    """These runs added up: as kept, if nothing has changed since, else now; then that is kept."""
+    adapter = TypeAdapter(Kept)
     commits = reader.commits(runs)
     key = digest(
         [
@@ -110,6 +118,11 @@ def totals_of(
     control = None
     if experiment.mode == "paired":
         control = [variant.variant_id for variant in experiment.variants].index(experiment.control_id)
-    found = total(read(reader, runs, metrics), metrics, control=control)
+    found = Kept(
+        assigned=reader.assigned(runs),
+        unexposed=reader.unexposed(runs) if experiment.exposure < 100 else 0,
+        unassigned=reader.unassigned(runs),
+        totals=total(read(reader, runs, metrics), metrics, control=control),
+    )
     reader.keep(key, experiment.experiment_id, adapter.dump_json(found).decode(), Clock().now())
     return found
