@@ -71,6 +71,12 @@ _TRANSFORMS = (
         extra="llm",
     ),
     PluginRef(
+        "wasm",
+        "elspeth.plugins.transforms.wasm:Wasm",
+        "Send rows through a WebAssembly module that can touch nothing else.",
+        extra="wasm",
+    ),
+    PluginRef(
         "batch_stats",
         "elspeth.plugins.transforms.batch_stats:BatchStats",
         "Of a batch: count, sum, least, greatest and mean of a field, per group.",
