@@ -65,6 +65,20 @@ class Processor:
         All rows that were read are committed when this returns, and also when the source raises:
         one that breaks in the middle leaves what it gave before on record.
         """
+        rows = self._rows(source, ctx)
+        try:
+            return self._take(rows, step, source, ctx, stop)
+        finally:
+            rows.close()  # also if something broke: no thread may read on behind our back
+
+    def _take(
+        self,
+        rows: Direct | Ahead,
+        step: SourceStep,
+        source: Source,
+        ctx: PluginContext,
+        stop: Callable[[], bool],
+    ) -> bool:
         workshop = self._workshop
         ended, stack, clock = workshop.pending.tokens, workshop.stack, workshop.clock.ns
         admit, row_no = step.admit, self.standing.rows_read
@@ -72,7 +86,6 @@ class Processor:
         next_look = 0
         broken: Exception | None = None
         going: Step | None
-        rows = self._rows(source, ctx)
         fetch = rows.fetch
         while True:
             try:
@@ -102,7 +115,6 @@ class Processor:
                 self.commit(ctx.node_id, source, rows.position())
                 deadline = clock() + GROUP_NS
             if stopping:
-                rows.close()
                 return False
         self.standing.rows_read = row_no
         self.commit(ctx.node_id, source, rows.position())
