@@ -92,12 +92,12 @@ def test_unknown_name_suggests_the_nearest() -> None:
 
 
 def test_name_of_another_kind_is_pointed_out() -> None:
-    with pytest.raises(NotFoundError, match="'truncate' is a transform; the sinks are csv, "):
+    with pytest.raises(NotFoundError, match="'truncate' is a transform; the sinks are azure_blob, csv, "):
         load_catalog().sink("truncate")
 
 
 def test_name_like_nothing_lists_all() -> None:
-    with pytest.raises(NotFoundError, match="the installed sources are csv, database, json"):
+    with pytest.raises(NotFoundError, match="the installed sources are azure_blob, csv, database, json"):
         load_catalog().source("zzzzzzzz")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from elspeth.providers.azure_blob.base import Pace
 from elspeth.providers.azure_blob.calls import Retrying
 from elspeth.providers.azure_blob.client import AzureBlobClient
 from elspeth.providers.azure_blob.errors import BlobError, BlobExistsError
@@ -21,19 +22,17 @@ def once(fault: Fault, method: str = "PUT") -> Callable[[str, str], Fault]:
 class Waits(list[float]):
     """Remembers how long it should have slept."""
 
-    def retrying(self, attempts: int = 6, chance: float = 1.0) -> Retrying:
-        return Retrying(attempts=attempts, sleep=self.append, random=lambda: chance)
+    def pace(self, attempts: int = 6) -> Pace:
+        return Pace(Retrying(attempts=attempts, sleep=self.append, random=lambda: 1.0), concurrency=2)
 
 
-def through(proxy: FaultProxy, retrying: Retrying) -> AzureBlobClient:
-    return AzureBlobClient(
-        connection_string=Azurite.connection_string_for(proxy.endpoint), retrying=retrying, concurrency=2
-    )
+def through(proxy: FaultProxy, pace: Pace) -> AzureBlobClient:
+    return AzureBlobClient(connection_string=Azurite.connection_string_for(proxy.endpoint), pace=pace)
 
 
 @pytest.mark.parametrize("fault", [Fault.BUSY, Fault.RESET, Fault.LOST])
 def test_a_write_that_must_not_overwrite_is_done_once(azurite: Azurite, container: str, fault: Fault) -> None:
-    with FaultProxy(azurite.endpoint, once(fault)) as proxy, through(proxy, Waits().retrying()) as client:
+    with FaultProxy(azurite.endpoint, once(fault)) as proxy, through(proxy, Waits().pace()) as client:
         done = client.upload_blob(container, "a", b"mine")
         assert client.get_blob_properties(container, "a").etag == done.etag
         with pytest.raises(BlobExistsError):
@@ -47,7 +46,7 @@ def test_a_lost_answer_is_not_mistaken_for_somebody_elses_write(
     client.upload_blob(container, "a", b"theirs")
     with (
         FaultProxy(azurite.endpoint, once(Fault.LOST)) as proxy,
-        through(proxy, Waits().retrying()) as again,
+        through(proxy, Waits().pace()) as again,
         pytest.raises(BlobExistsError),
     ):
         again.upload_blob(container, "a", b"theirs")
@@ -59,7 +58,7 @@ def test_nothing_is_appended_twice(
     azurite: Azurite, client: AzureBlobClient, container: str, fault: Fault
 ) -> None:
     client.create_append_blob(container, "log")
-    with FaultProxy(azurite.endpoint, once(fault)) as proxy, through(proxy, Waits().retrying()) as again:
+    with FaultProxy(azurite.endpoint, once(fault)) as proxy, through(proxy, Waits().pace()) as again:
         assert again.append_block(container, "log", b"once", at=0) == 4
     assert client.download_blob(container, "log") == b"once"
 
@@ -75,11 +74,11 @@ def test_copies_metadata_leases_and_deletes_are_settled(
         lambda one: one.set_metadata(container, "a", {"k": "v"}, if_match=etag),
         lambda one: one.acquire_lease(container, "b", seconds=15),
     ):
-        with FaultProxy(azurite.endpoint, once(fault)) as proxy, through(proxy, Waits().retrying()) as again:
+        with FaultProxy(azurite.endpoint, once(fault)) as proxy, through(proxy, Waits().pace()) as again:
             do(again)
     with (
         FaultProxy(azurite.endpoint, once(fault, "DELETE")) as proxy,
-        through(proxy, Waits().retrying()) as again,
+        through(proxy, Waits().pace()) as again,
     ):
         again.delete_blob(container, "a")
     assert list(client.list_blob_names(container)) == ["b"]
@@ -92,7 +91,7 @@ def test_a_body_that_is_cut_off_is_fetched_again(
     client.upload_blob(container, "a", data)
     with (
         FaultProxy(azurite.endpoint, once(Fault.CUT, "GET")) as proxy,
-        through(proxy, Waits().retrying()) as again,
+        through(proxy, Waits().pace()) as again,
     ):
         assert again.download_blob(container, "a") == data
 
@@ -101,7 +100,7 @@ def test_retry_after_and_backoff(azurite: Azurite, container: str) -> None:
     waits = Waits()
     with (
         FaultProxy(azurite.endpoint, lambda _method, _path: Fault.BUSY, retry_after="3") as proxy,
-        through(proxy, waits.retrying(attempts=5)) as client,
+        through(proxy, waits.pace(attempts=5)) as client,
     ):
         with pytest.raises(BlobError) as caught:
             client.upload_blob(container, "a", b"x")
@@ -115,7 +114,7 @@ def test_nobody_there() -> None:
     waits = Waits()
     with (
         AzureBlobClient(
-            connection_string=Azurite.connection_string_for("http://127.0.0.1:9"), retrying=waits.retrying(3)
+            connection_string=Azurite.connection_string_for("http://127.0.0.1:9"), pace=waits.pace(3)
         ) as client,
         pytest.raises(BlobError) as caught,
     ):
@@ -130,7 +129,7 @@ def test_what_is_refused_is_not_tried_again(azurite: Azurite, container: str) ->
     waits = Waits()
     with (
         AzureBlobClient(
-            lambda: "d3Jvbmc=", "devstoreaccount1", account_url=azurite.url, retrying=waits.retrying()
+            lambda: "d3Jvbmc=", "devstoreaccount1", account_url=azurite.url, pace=waits.pace()
         ) as client,
         pytest.raises(BlobError) as caught,
     ):

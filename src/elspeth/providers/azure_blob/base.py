@@ -4,6 +4,7 @@ import itertools
 import os
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -26,6 +27,15 @@ SINGLE_GET_BYTES = 32 * MIB
 _SOCKET_BYTES = MIB
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How calls are made: tried again how often and how soon, when a governor lets them, how many at once."""
+
+    retrying: Retrying = field(default_factory=Retrying)
+    throttle: Throttle = field(default_factory=Unthrottled)
+    concurrency: int = 4
+
+
 class Snapshot(str):
     """The name of a snapshot; what is no snapshot's name is a version's id."""
 
@@ -39,20 +49,17 @@ class ClientBase:
         self,
         service: BlobServiceClient,
         *,
-        retrying: Retrying | None = None,
-        throttle: Throttle | None = None,
+        pace: "Pace | None" = None,
         on_call: Observer | None = None,
-        concurrency: int = 4,
     ) -> None:
+        pace = pace or Pace()
         self._service = service
         self._on_call = on_call
         self._health = Health()
         self._numbers = itertools.count()
         self.account_name: str = service.account_name or ""
-        self.concurrency = concurrency
-        self._caller = Caller(
-            self.account_name, retrying or Retrying(), throttle or Unthrottled(), self._observe
-        )
+        self.concurrency = pace.concurrency
+        self._caller = Caller(self.account_name, pace.retrying, pace.throttle, self._observe)
 
     @property
     def url(self) -> str:

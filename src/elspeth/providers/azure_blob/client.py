@@ -3,8 +3,7 @@
 from typing import Any
 
 from elspeth.providers.azure_blob.appends import Appends
-from elspeth.providers.azure_blob.base import Observer, open_service
-from elspeth.providers.azure_blob.calls import Retrying, Throttle
+from elspeth.providers.azure_blob.base import Observer, Pace, open_service
 from elspeth.providers.azure_blob.copies import Copies
 from elspeth.providers.azure_blob.credentials import BlobLogin, CredentialFactory
 from elspeth.providers.azure_blob.downloads import Downloads
@@ -25,7 +24,7 @@ class AzureBlobClient(Uploads, Downloads, Copies, Listing, Appends, Signatures, 
     where an earlier upload was cut off, does.
     """
 
-    def __init__(  # noqa: PLR0913 - fixed by contract
+    def __init__(
         self,
         credential_factory: CredentialFactory | Any | None = None,
         account_name: str | None = None,
@@ -33,9 +32,7 @@ class AzureBlobClient(Uploads, Downloads, Copies, Listing, Appends, Signatures, 
         account_url: str | None = None,
         connection_string: str | None = None,
         on_call: Observer | None = None,
-        retrying: Retrying | None = None,
-        throttle: Throttle | None = None,
-        concurrency: int = 4,
+        pace: Pace | None = None,
         **transport: Any,
     ) -> None:
         """``credential_factory()`` gives a key, a SAS, a connection string or a token credential.
@@ -44,9 +41,7 @@ class AzureBlobClient(Uploads, Downloads, Copies, Listing, Appends, Signatures, 
         (``connection_verify=``, ``proxies=`` …). Raises UsageError.
         """
         service = open_service(credential_factory, account_name, account_url, connection_string, **transport)
-        super().__init__(
-            service, retrying=retrying, throttle=throttle, on_call=on_call, concurrency=concurrency
-        )
+        super().__init__(service, pace=pace, on_call=on_call)
 
     @classmethod
     def from_login(cls, login: BlobLogin, **more: Any) -> "AzureBlobClient":

@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from elspeth.providers.azure_blob.base import Pace
 from elspeth.providers.azure_blob.calls import Retrying
 from elspeth.providers.azure_blob.credentials import BlobLogin
 
@@ -56,9 +57,10 @@ class AzureAccess(BaseModel):
             raise ValueError(problem)
         return self
 
-    def retrying(self) -> Retrying:
-        """How often and how soon a call is tried again."""
-        return Retrying(attempts=self.max_attempts, initial_s=self.initial_delay_seconds)
+    def pace(self) -> Pace:
+        """How often and how soon a call is tried again, and how many there are at once."""
+        retrying = Retrying(attempts=self.max_attempts, initial_s=self.initial_delay_seconds)
+        return Pace(retrying, concurrency=self.concurrency)
 
     def login(self) -> BlobLogin:
         """The account and the credential."""

@@ -64,8 +64,7 @@ class AzureBlobSink(BaseSink):
         self._client = AzureBlobClient.from_login(
             self.options.login(),
             on_call=self._book.note,
-            retrying=self.options.retrying(),
-            concurrency=self.options.concurrency,
+            pace=self.options.pace(),
         )
         if self.options.create_container:
             with self._on_record(ctx):

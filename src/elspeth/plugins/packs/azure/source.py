@@ -62,8 +62,7 @@ class AzureBlobSource(BaseSource):
         self._client = AzureBlobClient.from_login(
             options.login(),
             on_call=self._book.note,
-            retrying=options.retrying(),
-            concurrency=options.concurrency,
+            pace=options.pace(),
         )
         directory = options.cache_directory
         cache = BlobCache(Path(directory), options.cache_bytes) if directory else None
