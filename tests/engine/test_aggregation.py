@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from threading import enumerate as enumerate_threads
 from typing import Any
 
 import pytest
@@ -178,6 +179,13 @@ def test_a_batch_may_give_nothing(place: Any) -> None:
 def test_a_bug_in_a_plugin_stops_the_run(place: Any, wish: str, what: str) -> None:
     with pytest.raises(PluginError, match=f"aggregation 'odd' {what} \\(2 rows, the first .*-0\\)"):
         place.run(ODD.replace("MODE", "transform"), [{"wish": wish, "x": 1}, {"x": 2}])
+
+
+def test_nobody_reads_on_when_a_plugin_broke(place: Any) -> None:
+    pipeline = ODD.replace("MODE", "transform").replace("{count: 2}", "{count: 2, timeout_seconds: 60}")
+    with pytest.raises(PluginError):
+        place.run(pipeline, [{"wish": "raise", "x": number} for number in range(5000)])
+    assert [thread.name for thread in enumerate_threads() if thread.name == "elspeth-source"] == []
 
 
 def test_a_wrong_number_of_results_fails_the_batch(place: Any) -> None:
