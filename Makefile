@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo demo-azure demo-experiment test check format bench soak lock clean
+.PHONY: help setup servers demo demo-azure demo-llm demo-experiment test check format bench soak lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ demo-azure: setup servers  ## blobs in, blobs out: killed, resumed, and proved, 
 
 demo-experiment: setup  ## two models on the same labelled rows, split and paired, compared
 	$(BIN)/python examples/experiments/demo.py
+
+demo-llm: setup  ## rows through a model that fails one call in five; then replayed without it
+	$(BIN)/python examples/llm/demo.py
 
 test: setup servers  ## all tests but the soak
 	$(BIN)/pytest -q -n $(JOBS)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -41,6 +42,15 @@ def _calls(calls: Sequence[Mapping[str, Any]]) -> RenderableType:
     for call in calls:
         took = duration(None if call["latency_ms"] is None else call["latency_ms"] / 1e3)
         cost = "–" if call["cost"] is None else f"{call['cost']:.6g}"
-        error = value(call["error"], _ERROR_WIDTH) if call["error"] else ""
+        error = value(_reason(call["error"]), _ERROR_WIDTH) if call["error"] else ""
         grid.add_row(printable(call["call_id"]), str(call["attempt"]), took, cost, error)
     return grid
+
+
+def _reason(recorded: str) -> str:
+    """The words of a recorded error, without its other facts."""
+    try:
+        facts = orjson.loads(recorded)
+    except orjson.JSONDecodeError:
+        return recorded
+    return str(facts.get("error", recorded)) if isinstance(facts, dict) else recorded

@@ -130,10 +130,12 @@ def test_rows_that_moved_get_what_was_said_to_their_request(
     serve: Any, ask: Any, db: LandscapeDB, recorder: LandscapeRecorder
 ) -> None:
     server = serve()
-    live = ask.transform(server)
+    # Nothing is paid in a replay, so that what was spent does not count either.
+    paid = {"prices": PRICES, "max_tokens": 4, "budget": {"max_cost": 50}}
+    live = ask.transform(server, **paid)
     ask.feed(live, texts(5), recorder)
     live.close()
-    replay = ask.transform(server)
+    replay = ask.transform(server, **paid)
     replay.earlier = EarlierCalls(RunMode.REPLAY, CallLookup(db, RUN))
     results = ask.feed(
         replay, [{"text": "row 3"}, {"text": "new"}, {"text": "row 0"}], recorder, run_id=AGAIN

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -237,9 +238,7 @@ class Pump:
         assert task is not None
         try:
             answer = await self._source.answer(ask.request)
-            cost = self._purse.cost_of(answer) if self._source.live else None
-            self._tell_governor(ask, answer)
-            self._purse.settle(ask, answer, cost)
+            cost = self._pay(ask, answer) if self._source.live else None
             self._metrics.ended(answer, cost)
             if self._source.live and self._record.holds:
                 self._undurable += 1
@@ -253,9 +252,13 @@ class Pump:
             self._tasks.discard(task)
         self._fill()
 
+    def _pay(self, ask: Ask, answer: Answer) -> Decimal | None:
+        cost = self._purse.cost_of(answer)
+        self._tell_governor(ask, answer)
+        self._purse.settle(ask, answer, cost)
+        return cost
+
     def _tell_governor(self, ask: Ask, answer: Answer) -> None:
-        if not self._source.live:
-            return
         failure, now = answer.failure, self._loop.time()
         feedback = Feedback.ANSWERED if failure is None else failure.feedback
         if feedback is Feedback.THROTTLED:
