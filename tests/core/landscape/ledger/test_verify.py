@@ -11,6 +11,7 @@ from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.ledger.findings import Finding
 from elspeth.core.landscape.ledger.records import KINDS
 from elspeth.core.landscape.recorder import LandscapeRecorder, RunStart
+from elspeth.core.landscape.tables import metadata
 
 FIRST, SECOND = "20261121T021530Z-first2", "20261121T031530Z-second"
 
@@ -30,6 +31,12 @@ def test_every_kind_of_record_is_in_the_tree(sealed: Any) -> None:
         packed = connection.execute(text("SELECT leaf_keys FROM tree_heads")).scalars().all()
     kinds = {section.kind for each in packed for section in unpack(bytes(each))}
     assert kinds == {*KINDS, "schema", "previous"}
+
+
+def test_every_table_is_a_record_or_known_to_be_none() -> None:
+    state = {"checkpoints", "waiting_tokens", "run_leases", "experiment_stats"}
+    parts = {"path_steps", "path_events", "tree_heads", "tree_schemas"}
+    assert set(metadata.tables) == {kind.table.name for kind in KINDS.values()} | state | parts
 
 
 CHANGES = [

@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 
 from elspeth.core.landscape.tables import metadata
 
-_SQLITE = """SELECT type || ' ' || name, sql FROM sqlite_master
-    WHERE type IN ('view', 'trigger') OR tbl_name IN ({own}) OR name IN ({own})"""
+_SQLITE = """SELECT type || ' ' || name, tbl_name || ': ' || coalesce(sql, '') FROM sqlite_master
+    WHERE type IN ('view', 'trigger') OR lower(tbl_name) IN ({own}) OR lower(name) IN ({own})"""
 
 # Every line: a name, and a definition. The names of columns and types come from the catalog, so that
 # the text does not depend on how a statement was written.

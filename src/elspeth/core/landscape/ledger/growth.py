@@ -129,7 +129,9 @@ class Ledger:
         if self._caught_up:
             self._put_noted(connection, new, noted)
         else:
-            self._catch_up(connection, new, OUTSIDE)
+            # What this commit itself wrote of them (assignments) is in the database already, and comes below.
+            beside = [kind for kind in OUTSIDE if kind.table.name not in written.others]
+            self._catch_up(connection, new, beside)
         ended = self._split_paths(new, written.paths)
         new.put("path", [((number,), values) for number, values in ended])
         for table, rows in written.others.items():

@@ -4,7 +4,7 @@ Values are those that the database keeps, not what some layer makes of them: on 
 is not written exactly as ELSPETH writes it is another value.
 
 Open traces, ``checkpoints``, ``waiting_tokens`` and ``run_leases`` are state, not record: they change
-and go as a run goes on, and are no leaves.
+and go as a run goes on, and are no leaves. ``experiment_stats`` is computed from records.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
