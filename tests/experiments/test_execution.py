@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from elspeth.api.experiments import compare_experiment
 from elspeth.api.explain import explain
+from elspeth.api.verify import verify
 from elspeth.core.config import ExperimentConfig, bucket_of, exposure_bucket
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder
@@ -192,3 +194,16 @@ def test_explain_tells_unit_bucket_variant_and_overrides(lab: Any) -> None:
     variant = config(lab).assign_variant("c3")
     assert told["variant_id"] == variant.variant_id
     assert told["transform_overrides"] == variant.transform_overrides
+
+
+@pytest.mark.parametrize("mode", ["split", "paired"])
+def test_every_assignment_is_a_leaf_of_the_tree_once(lab: Any, mode: str) -> None:
+    lab.experiment["mode"] = mode
+    lab.rows(30).run()
+    run = lab.run()
+    compare_experiment("exp-1", lab.database)
+    report = verify(run.run_id, database=lab.database)
+    assert [finding for one in report.runs for finding in one.findings] == []
+    lab.execute("UPDATE experiment_assignments SET variant_id = 'other' WHERE bucket = 0 OR unit = 'c3'")
+    report = verify(run.run_id, database=lab.database)
+    assert {finding.table for one in report.runs for finding in one.findings} == {"experiment_assignments"}
