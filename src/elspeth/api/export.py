@@ -10,12 +10,16 @@ import orjson
 
 from elspeth.api.database import default_database_url
 from elspeth.api.explain import row_index
+from elspeth.api.keys import public_key
 from elspeth.contracts.errors import LandscapeError, UsageError
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.export.columns import read_columns
 from elspeth.core.landscape.export.openlineage import RunStory, is_endpoint, run_events, send
 from elspeth.core.landscape.export.prov import row_document, run_document
+from elspeth.core.landscape.export.signature import ExportCheck
+from elspeth.core.landscape.export.signature import check_export as check
 from elspeth.core.landscape.export.write import RECORD_FORMATS, write_records
+from elspeth.core.landscape.ledger.heads import SigningKey
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.records import RunRecord
 from elspeth.core.landscape.runs import LATEST
@@ -54,8 +58,11 @@ def export(
     format: str = "jsonl",
     row: int | str | None = None,
     database: str | None = None,
+    signing_key: str | Path | None = None,
 ) -> ExportResult:
     """Write a run's record to files; ``row`` (prov only) is a row's index or id.
+
+    With a ``signing_key`` (a file of `elspeth keys new`) the manifest is signed.
 
     ``format`` is ``jsonl``, ``json``, ``csv`` or ``parquet`` (all record types, to a directory with a
     manifest; ``jsonl`` also to one ``.jsonl`` file), ``prov`` (PROV-JSON, one file) or ``openlineage``
@@ -68,28 +75,45 @@ def export(
         raise UsageError(f"there is no export format {format!r}", fix=f"choose one of {', '.join(FORMATS)}")
     if row is not None and format != "prov":
         raise UsageError(f"a single row can't be exported as {format}", fix="--row goes with --format prov")
+    key = None if signing_key is None else SigningKey.load(signing_key)
     db = LandscapeDB.from_url(database or default_database_url(), create=False)
     try:
-        return export_from(db, run, output, format=format, row=row)
+        return export_from(db, run, output, Manner(format, row, key))
     finally:
         db.close()
 
 
-def export_from(
-    db: LandscapeDB, run: str, output: str | Path | None, *, format: str, row: int | str | None = None
-) -> ExportResult:
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to export: see `export`."""
+
+    format: str
+    row: int | str | None = None
+    key: SigningKey | None = None
+
+
+def export_from(db: LandscapeDB, run: str, output: str | Path | None, manner: Manner) -> ExportResult:
     """As `export`, from a landscape that is open."""
+    format = manner.format
     reader = LandscapeReader(db)
     found = reader.run(run)
     target = str(output) if output is not None else default_target(found.run_id, format)
     if format == "prov":
-        return _prov(reader, found, Path(target), row)
+        return _prov(reader, found, Path(target), manner.row)
     if format == "openlineage":
         return _openlineage(db, reader, found, target)
     with db.engine.connect() as connection:
-        made = write_records(connection, found, Path(target), format)
+        made = write_records(connection, found, Path(target), format, manner.key)
     hashes = {name: file.sha256 for name, file in made.files.items()}
     return ExportResult(found.run_id, format, target, made.records, hashes, str(made.manifest))
+
+
+def check_export(target: str | Path, key: str | Path | None = None) -> ExportCheck:
+    """Hold an export's files against its manifest, and that against its signature by a public key.
+
+    ``key`` is a file, or the key's text. Raises NotFoundError where there is no export.
+    """
+    return check(Path(target), None if key is None else public_key(str(key)))
 
 
 def default_target(run_id: str, format: str) -> str:

@@ -148,7 +148,7 @@ def test_parent_and_namespace_come_from_the_environment(here: Path, monkeypatch:
 
 
 def test_a_run_that_fails_says_so_after_the_run(here: Path) -> None:
-    (here / "torn.json").write_text('[' + '{"id": 1}, ' * 5000 + '{"id"', encoding="utf-8")
+    (here / "torn.json").write_text("[" + '{"id": 1}, ' * 5000 + '{"id"', encoding="utf-8")
     path = here / "torn.yaml"
     path.write_text(TORN, encoding="utf-8")
     with pytest.raises(SourceError):

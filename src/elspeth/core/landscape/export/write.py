@@ -19,8 +19,10 @@ from elspeth.core.landscape.export.files import (
     part_of,
     publish,
 )
-from elspeth.core.landscape.export.manifest import NAME, ExportedFile, describe, manifest
+from elspeth.core.landscape.export.manifest import NAME, ExportedFile, describe, manifest, read_standing
 from elspeth.core.landscape.export.record_types import RECORD_TYPES
+from elspeth.core.landscape.export.signature import SIGNATURE, sign
+from elspeth.core.landscape.ledger.heads import SigningKey
 from elspeth.core.landscape.records import RunRecord
 
 RECORD_FORMATS = ("jsonl", "json", "csv", "parquet")
@@ -35,12 +37,15 @@ class Exported:
     files: dict[str, ExportedFile]
 
 
-def write_records(connection: Connection, run: RunRecord, target: Path, form: str) -> Exported:
+def write_records(
+    connection: Connection, run: RunRecord, target: Path, form: str, key: SigningKey | None = None
+) -> Exported:
     """Export all records of a run; what was at ``target`` of an earlier export is replaced.
 
     ``target`` is a directory, or a ``.jsonl`` file for ``form`` jsonl. The files take their names when
-    all are whole, the manifest last. Raises UsageError for a target that holds something else,
-    LandscapeError where the record contradicts itself or the files can't be written.
+    all are whole, the manifest last; with a ``key`` its signature is beside it. Raises UsageError for a
+    target that holds something else, LandscapeError where the record contradicts itself or the
+    files can't be written.
     """
     single = form == "jsonl" and target.suffix == ".jsonl" and not target.is_dir()
     _check_target(target, single=single)
@@ -62,7 +67,12 @@ def write_records(connection: Connection, run: RunRecord, target: Path, form: st
     }
     ordered = {name: counts[name] for name in RECORD_TYPES}
     listing = target.with_name(f"{target.name}.{NAME}") if single else target / NAME
-    _write_manifest(listing, manifest(run, form, ordered, files))
+    content = manifest(run, read_standing(connection, run.run_no), form, ordered, files)
+    signature = listing.with_name(f"{listing.name}{SIGNATURE}")
+    signature.unlink(missing_ok=True)  # an earlier export's
+    if key is not None:
+        _write_manifest(signature, sign(content, key))
+    _write_manifest(listing, content)
     return Exported(listing, ordered, files)
 
 
