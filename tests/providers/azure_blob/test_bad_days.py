@@ -5,10 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
+from elspeth.fabric.governor import BreakerState
 from elspeth.providers.azure_blob.base import Pace
 from elspeth.providers.azure_blob.calls import Retrying
 from elspeth.providers.azure_blob.client import AzureBlobClient
 from elspeth.providers.azure_blob.errors import BlobError, BlobExistsError
+from elspeth.providers.azure_blob.governed import Governed
 from elspeth.testing.azurite import KEY, Azurite
 from elspeth.testing.fault_proxy import Fault, FaultProxy
 
@@ -137,3 +139,27 @@ def test_what_is_refused_is_not_tried_again(azurite: Azurite, container: str) ->
     assert caught.value.reason == "refused"
     assert "Storage Blob Data Reader" in caught.value.fix
     assert waits == []
+
+
+def test_the_governor_slows_down_and_stops(azurite: Azurite, client: AzureBlobClient, container: str) -> None:
+    client.upload_blob(container, "a", b"x")
+    clock = [0.0]
+    slept = Waits()
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock[0] += seconds
+
+    governed = Governed(most_in_flight=8, clock=lambda: clock[0], sleep=sleep)
+    days = iter([Fault.BUSY] * 2 + [Fault.RESET] * 60)
+    with FaultProxy(azurite.endpoint, lambda _m, _p: next(days, Fault.NONE), retry_after="5") as proxy:
+        pace = Pace(Retrying(attempts=80, sleep=lambda _seconds: None), governed)
+        with AzureBlobClient(
+            connection_string=Azurite.connection_string_for(proxy.endpoint), pace=pace
+        ) as again:
+            assert again.download_blob(container, "a") == b"x"
+    state = governed.governor.state(clock[0])
+    assert slept[:2] == [5.0, 5.0]
+    assert (state.throttled, state.in_flight) == (2, 0)
+    assert state.breaker_opened > 1
+    assert state.breaker is BreakerState.CLOSED

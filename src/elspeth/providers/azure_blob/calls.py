@@ -138,7 +138,11 @@ class Caller:
             except AzureError as raised:
                 error = translate(raised, operation, target)
             except BlobError as final:
+                self._throttle.after(self.account, status=attempt.status or 200, retry_after=None)
                 self._observer(made.call(final))
+                raise
+            except BaseException:
+                self._throttle.after(self.account, status=attempt.status or 200, retry_after=None)
                 raise
             else:
                 self._throttle.after(self.account, status=attempt.status, retry_after=None)

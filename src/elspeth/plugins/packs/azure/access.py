@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, model_validator
 from elspeth.providers.azure_blob.base import Pace
 from elspeth.providers.azure_blob.calls import Retrying
 from elspeth.providers.azure_blob.credentials import BlobLogin
+from elspeth.providers.azure_blob.governed import Governed
 
 _LOGIN = tuple(BlobLogin.__dataclass_fields__)
 
@@ -60,7 +61,7 @@ class AzureAccess(BaseModel):
     def pace(self) -> Pace:
         """How often and how soon a call is tried again, and how many there are at once."""
         retrying = Retrying(attempts=self.max_attempts, initial_s=self.initial_delay_seconds)
-        return Pace(retrying, concurrency=self.concurrency)
+        return Pace(retrying, Governed(), self.concurrency)
 
     def login(self) -> BlobLogin:
         """The account and the credential."""
