@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from elspeth.contracts.errors import CanonicalError, ElspethError, PluginError
 from elspeth.contracts.plugins import BatchTransform, PluginContext, Row
 from elspeth.contracts.results import TransformResult
-from elspeth.core.canonical import dump_values, row_digest
+from elspeth.core.canonical import dump, dump_values, row_digest
 from elspeth.core.config import AggregationSettings
 from elspeth.core.expressions import EVALUATION_ERRORS, Expression, describe
 from elspeth.core.landscape.paths import Origin
@@ -17,6 +17,7 @@ from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import PLUGIN_BUG, Batch, ErrorExit, Held, Step, Workshop
 
 _LOOK_NS = 100_000_000
+_MOST_SHAPES = 256
 
 
 class AggregationStep:
@@ -41,6 +42,7 @@ class AggregationStep:
         self._edge_id = edge_id
         self._condition = condition
         self._changes = Changes(settings.name, edge_id, gap=True)
+        self._shapes: set[tuple[str, ...] | None] = set()
         self._consumed = PathStep(settings.name, gap=True, ending="batched")
         self.node_id = settings.name
         self.since = 0
@@ -186,13 +188,18 @@ class AggregationStep:
         first = tokens[0]
         token = first.child(row, now)
         token.hashes = hashed
-        stored = dump_values(list(row.values()))
+        shape: tuple[str, ...] | None = tuple(row)
+        if shape not in self._shapes:
+            # Rows may have any fields: past a number of shapes the names go with each row.
+            if len(self._shapes) < _MOST_SHAPES:
+                self._shapes.add(shape)
+            else:
+                shape = None
+        stored = dump(row) if shape is None else dump_values(list(row.values()))
         token.payload = stored.decode()
         token.nested = may_nest(stored)
         step_index = max(member.path.step_index for member in tokens) + 2
-        origin = Origin(
-            first.path.origin.source_node_id, "batch", None, tuple(row), step_index, self._edge_id
-        )
+        origin = Origin(first.path.origin.source_node_id, "batch", None, shape, step_index, self._edge_id)
         token.path = self._workshop.book.root(origin)
         return token
 
