@@ -6,7 +6,10 @@ import pytest
 
 from elspeth.api.experiments import compare_experiment
 from elspeth.api.explain import explain
+from elspeth.api.resume import resume
+from elspeth.api.run import run
 from elspeth.api.verify import verify
+from elspeth.contracts.errors import RunInterruptedError
 from elspeth.core.config import ExperimentConfig, bucket_of, exposure_bucket
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder
@@ -207,3 +210,22 @@ def test_every_assignment_is_a_leaf_of_the_tree_once(lab: Any, mode: str) -> Non
     lab.execute("UPDATE experiment_assignments SET variant_id = 'other' WHERE bucket = 0 OR unit = 'c3'")
     report = verify(run.run_id, database=lab.database)
     assert {finding.table for one in report.runs for finding in one.findings} == {"experiment_assignments"}
+
+
+@pytest.mark.parametrize("mode", ["split", "paired"])
+def test_a_run_that_was_stopped_goes_on_with_the_same_variants(lab: Any, mode: str) -> None:
+    lab.experiment["mode"] = mode
+    lab.rows(20_000).run()
+    whole = lab.output()
+    looks = iter([False, False])
+    with pytest.raises(RunInterruptedError):
+        run(lab.path, database=lab.database, environ={}, stop=lambda: next(looks, True))
+    (stopped,) = lab.query("SELECT MAX(run_id) FROM runs")[0]
+    ((before,),) = lab.query(f"SELECT COUNT(*) FROM experiment_assignments WHERE run_id = '{stopped}'")
+    assert before < 20_000
+    resume(stopped, database=lab.database)
+    assert lab.output() == whole
+    ((after,),) = lab.query(f"SELECT COUNT(*) FROM experiment_assignments WHERE run_id = '{stopped}'")
+    assert after == 20_000
+    found = compare_experiment("exp-1", lab.database).to_dict()
+    assert sum(one["rows"] for one in found["variants"]) == 20_000 * (2 if mode == "paired" else 1)
