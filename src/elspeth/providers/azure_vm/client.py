@@ -213,7 +213,8 @@ class AzureVMClient(Guest):
         try:
             with translated("list states of machines"):
                 found = [one.as_dict() for one in self.vms.list_all(status_only="true")]
-        except PermissionMissingError:
+        except (PermissionMissingError, AzureNotFoundError, InvalidRequestError):
+            # Not for this caller, or not in this cloud: each machine is asked for its state instead.
             return {}
         return {str(one["id"]).lower(): one for one in found}
 

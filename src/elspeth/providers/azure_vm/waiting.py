@@ -12,6 +12,7 @@ from azure.mgmt.core.polling.arm_polling import ARMPolling
 from elspeth.providers.azure_vm.errors import OperationTimeoutError
 
 LONGEST_DELAY = 32.0
+_NOT_SAID = -1.0
 LONGEST_OPERATION = 1800.0
 
 
@@ -108,7 +109,7 @@ class GrowingPolling(ARMPolling):
     """
 
     def __init__(self, clock: Waiter, started: float, first: float = 1.0, **options: Any) -> None:
-        super().__init__(first, **options)
+        super().__init__(_NOT_SAID, **options)
         self._clock = clock
         self._deadline = started + LONGEST_OPERATION
         self._next = first
@@ -117,7 +118,7 @@ class GrowingPolling(ARMPolling):
         said = super()._extract_delay()
         delay, self._next = self._next, min(LONGEST_DELAY, self._next * 2)
         # Without the header the base class answers with the delay that it was made with.
-        return float(said) if said != self._timeout else delay
+        return delay if said == _NOT_SAID else float(said)
 
     def _delay(self) -> None:
         left = self._deadline - self._clock.now()
