@@ -1,6 +1,7 @@
 """Large contents go to segments and come back; small ones don't; damage is named."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,12 @@ import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.canonical import dump
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.paths import Step
+from elspeth.core.landscape.paths import PathBook, Step
 from elspeth.core.landscape.payloads.forms import (
     Reference,
     hash_of_purged,
@@ -21,10 +22,11 @@ from elspeth.core.landscape.payloads.forms import (
     parse_reference,
     purged,
 )
+from elspeth.core.landscape.payloads.purge import purge_run
 from elspeth.core.landscape.payloads.segments import read_text, write_segment
 from elspeth.core.landscape.payloads.store import PATH_VARIABLE
 from elspeth.core.landscape.reader import LandscapeReader
-from elspeth.core.landscape.tables import traces_table
+from elspeth.core.landscape.tables import runs_table, traces_table
 
 RUN = "20261121T021530Z-abcdef"
 LONG = "long " * 2000
@@ -169,3 +171,24 @@ def test_the_mark_of_a_purge_keeps_the_hash() -> None:
     for wrong in ("!", "!zz", "!" + "ab" * 31, "!" + "AB" * 32):
         with pytest.raises(ValueError, match=r"."):
             hash_of_purged(wrong)
+
+
+def test_a_commit_that_fails_leaves_only_a_segment_that_a_purge_collects(
+    filled: LandscapeDB, recording: Any, tmp_path: Path
+) -> None:
+    [segment] = (tmp_path / "payloads" / RUN).iterdir()
+    torn = recording.__new__(recording)
+    torn.db, torn.run_id, torn.traces, torn.errors, torn.run_no = filled, RUN, [], [], 1
+    torn.book = PathBook(1, 100)
+    torn.token(0, 0, {"id": 9, "text": LONG}, [(Step("approved", ending="sink", sink="approved"), None)])
+    with pytest.raises(LandscapeError, match="can't be written"):
+        torn.commit()
+    left = set((tmp_path / "payloads" / RUN).iterdir())
+    assert len(left) == 2
+    assert stored(filled)[0] == "[0]"
+    assert LandscapeReader(filled).row_lineage(RUN, 1).source_data == {"id": 1, "text": LONG}
+    with filled.engine.begin() as connection:
+        connection.execute(update(runs_table).values(status="interrupted"))
+    purge_run(filled, LandscapeReader(filled).run(RUN), datetime.now(UTC), reason={})
+    assert segment in left
+    assert not (tmp_path / "payloads" / RUN).exists()
