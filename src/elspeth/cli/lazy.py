@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "manifest": "Show, sign and check what a provider says it can do.",
         "purge": "Take the contents of old runs' rows and calls away; hashes and everything else stay.",
         "experiment": "Compare the variants of an experiment: which is better, and how sure are we?",
+        "tui": "Look at runs, rows and experiments in a terminal that stays open.",
         "plugins": "List the installed plugins, or show one's options.",
         "plugin": "Make a plugin package of your own.",
         "schema": "Print the JSON Schema of pipeline files, for editors.",
