@@ -67,6 +67,7 @@ format: setup  ## let ruff put files into shape
 
 bench: setup  ## measure speed, memory and size; writes docs/performance.md
 	$(BIN)/python benchmarks/bench_pipeline.py
+	$(BIN)/python benchmarks/bench_llm.py
 
 soak: setup servers  ## the tests that take minutes
 	$(BIN)/pytest -q -m soak

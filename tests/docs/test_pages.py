@@ -15,6 +15,7 @@ from elspeth import run
 from elspeth.cli.main import app
 from elspeth.core.config import PipelineSettings, load_pipeline
 from elspeth.core.expressions import compile_expression
+from elspeth.testing.llm import Behaviour, LoopbackLLM
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -29,10 +30,14 @@ INPUTS = {
     "data/payments.csv": "id;Betrag (EUR);paid_on;note\n1;12.50;2026-01-31;caf\xe9\n",
     "data/peaks.csv": "name,height_m,countries,first_ascent\nK2,8611,Pakistan/China,1954-07-31\n",
     "data/transactions.csv": "id,amount\n1,50\n2,2000\n",
+    "data/tickets.csv": "subject,body\nNo mail,Since this morning nothing comes in\n",
     "data/users.csv": "User ID,name\n1,Ada\n",
 }
 ENCODINGS = {"data/payments.csv": "cp1252"}
 NOT_INSTALLED = ("plugin: postcode",)
+MODELS = "https://my-resource.openai.azure.com"  # what answers in its place says what the page asks for
+TICKET = '{"team": "network", "urgent": false}'
+ENVIRON = {"AZURE_OPENAI_API_KEY": "the-key-of-the-page"}
 
 
 def blocks(language: str) -> list[Any]:
@@ -129,7 +134,10 @@ def test_whole_pipelines_run(block: str) -> None:
     if any(name in block for name in NOT_INSTALLED):
         assert load_pipeline("pipeline.yaml", environ={}).settings.sinks
         return
-    result = run("pipeline.yaml", environ={}, database="sqlite:///record.db")
+    with LoopbackLLM(Behaviour(answer=lambda _body: TICKET)) as models:
+        Path("pipeline.yaml").write_text(block.replace(MODELS, models.url), encoding="utf-8")
+        result = run("pipeline.yaml", environ=ENVIRON, database="sqlite:///record.db")
+    assert result.rows.failed == result.rows.quarantined == 0 or MODELS not in block
     assert result.rows.read > 0
     assert result.status in ("completed", "completed_with_failures")
 
