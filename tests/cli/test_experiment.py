@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from elspeth.api.experiment_power import plan_power
 from elspeth.cli.main import main
+from elspeth.contracts.errors import UsageError
 
 LAB = runpy.run_path(str(Path(__file__).parents[1] / "experiments" / "conftest.py"))["Lab"]
 
@@ -90,7 +92,6 @@ def test_power(capsys: pytest.CaptureFixture[str]) -> None:
         (["--sd", "1"], "give either the effect or the units"),
         (["--effect", "1"], "give either --base"),
         (["--effect", "0.1", "--base", "0.1", "--paired"], "pairs need the sd"),
-        (["--effect", "0.1", "--sd", "1", "--share", "100"], "between 0 and 100"),
         (["--effect", "0.9", "--base", "0.5"], "not both shares"),
     ],
 )
@@ -109,3 +110,9 @@ def test_the_list_loads_nothing_for_statistics(lab: Any) -> None:
         "sys.exit(any(name in sys.modules for name in ('scipy', 'numpy', 'statsmodels')))"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False, capture_output=True).returncode == 0
+
+
+def test_power_of_unequal_weights() -> None:
+    assert plan_power(effect=0.5, sd=1, share=10).units > 2 * plan_power(effect=0.5, sd=1).units
+    with pytest.raises(UsageError, match="between 0 and 100"):
+        plan_power(effect=0.1, sd=1, share=100)

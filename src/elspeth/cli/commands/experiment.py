@@ -110,7 +110,7 @@ def compare(
         "elspeth experiment power --sd 1.2 --effect 0.1 --paired"
     )
 )
-def power(  # noqa: PLR0913  # one parameter per option
+def power(
     effect: Annotated[
         float | None,
         typer.Option("--effect", metavar="X", help="The difference to find, absolute.", show_default=False),
@@ -127,7 +127,6 @@ def power(  # noqa: PLR0913  # one parameter per option
         float | None,
         typer.Option("--sd", metavar="S", help="For means: the values' sd.", show_default=False),
     ] = None,
-    share: Annotated[float, typer.Option("--share", metavar="PERCENT", help="The variant's weight.")] = 50,
     paired: Annotated[
         bool, typer.Option("--paired", help="Every unit meets both; --sd is that of differences.")
     ] = False,
@@ -135,11 +134,11 @@ def power(  # noqa: PLR0913  # one parameter per option
 ) -> int:
     """Before an experiment: how many units an effect needs, or which effect so many units can show.
 
-    Two-sided, alpha 5 %, power 80 %.
+    Equal weights, two-sided, alpha 5 %, power 80 %.
     """
     from elspeth.api.experiment_power import plan_power  # noqa: PLC0415
 
-    plan = plan_power(effect=effect, units=units, base=base, sd=sd, share=share, paired=paired)
+    plan = plan_power(effect=effect, units=units, base=base, sd=sd, paired=paired)
     if as_json:
         emit_json(plan.to_dict())
     else:
