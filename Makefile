@@ -65,9 +65,10 @@ format: setup  ## let ruff put files into shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## measure speed, memory and size; writes docs/performance.md
+bench: setup servers  ## measure speed, memory and size; writes docs/performance.md
 	$(BIN)/python benchmarks/bench_pipeline.py
 	$(BIN)/python benchmarks/bench_llm.py
+	$(BIN)/python benchmarks/bench_azure.py
 
 soak: setup servers  ## the tests that take minutes
 	$(BIN)/pytest -q -m soak

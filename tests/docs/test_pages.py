@@ -34,7 +34,7 @@ INPUTS = {
     "data/users.csv": "User ID,name\n1,Ada\n",
 }
 ENCODINGS = {"data/payments.csv": "cp1252"}
-NOT_INSTALLED = ("plugin: postcode",)
+NOT_INSTALLED = ("plugin: postcode", "plugin: azure_blob")
 MODELS = "https://my-resource.openai.azure.com"  # what answers in its place says what the page asks for
 TICKET = '{"team": "network", "urgent": false}'
 ENVIRON = {"AZURE_OPENAI_API_KEY": "the-key-of-the-page"}

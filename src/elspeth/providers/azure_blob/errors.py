@@ -47,7 +47,7 @@ _FIXES = {
     "immutable": "its container's immutability policy forbids this; write to another name",
     "invalid_block": "uncommitted blocks of another writer are in the way: discard_uncommitted() drops them",
     "refused": "give this identity the role Storage Blob Data Reader (to read) or Storage Blob Data"
-    " Contributor (to write) on the account or container; `elspeth doctor` shows which identity is used",
+    " Contributor (to write) on the account or container; or check the key, the signature and the firewall",
     "busy": "the account is throttled: lower the concurrency, or try again later",
     "unreachable": "check account name, network, firewall and private endpoint",
 }
