@@ -238,7 +238,9 @@ class _Run:
         if self._around.watch is None:
             return
         sinks = {name: sink.rows for name, sink in self._machine.sinks.items()}
-        metrics = {name: getattr(made, "get_batch_metrics", None) for name, made in self._assembly.transforms.items()}
+        metrics = {
+            name: getattr(made, "get_batch_metrics", None) for name, made in self._assembly.transforms.items()
+        }
         calls = {name: ask() for name, ask in metrics.items() if ask is not None}
         self._around.watch(
             Progress(

@@ -1,5 +1,6 @@
 """The engine's inner loop: rows in, groups of finished tokens out."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,8 @@ class Processor:
         self._writer = writer
         self._on_commit = on_commit
         self._probe = probe
+        self._every_rows = machine.commit_rows or sys.maxsize
+        self._every_batch = machine.commit_batches
         self.standing = standing
         self.positions: dict[str, Mapping[str, Any]] = {}
         self.headers: dict[str, str] = {}  # field → heading in the source, shared with the sinks
@@ -83,7 +86,8 @@ class Processor:
         ended, stack, clock = workshop.pending.tokens, workshop.stack, workshop.clock.ns
         admit, row_no = step.admit, self.standing.rows_read
         deadline = clock() + GROUP_NS
-        next_look = 0
+        next_look, due, batches = 0, row_no + self._every_rows, workshop.batches
+        look = 0 if self._every_batch else LOOK_NS
         broken: Exception | None = None
         going: Step | None
         fetch = rows.fetch
@@ -105,15 +109,16 @@ class Processor:
                 token, going = stack.pop()
                 while going is not None:
                     going = going.step(token)
-            if now < next_look and len(ended) < GROUP_TOKENS:
+            if now < next_look and len(ended) < GROUP_TOKENS and row_no < due:
                 continue
-            next_look = now + LOOK_NS
+            next_look = now + look
             self.standing.rows_read = row_no
             self._fire_timers(now)
             stopping = stop()
-            if stopping or now >= deadline or len(ended) >= GROUP_TOKENS:
+            wanted = row_no >= due or (self._every_batch and workshop.batches != batches)
+            if stopping or wanted or now >= deadline or len(ended) >= GROUP_TOKENS:
                 self.commit(ctx.node_id, source, rows.position())
-                deadline = clock() + GROUP_NS
+                deadline, due, batches = clock() + GROUP_NS, row_no + self._every_rows, workshop.batches
             if stopping:
                 return False
         self.standing.rows_read = row_no

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, MetaData, String, Table, Text
 
+from elspeth.contracts.errors import SinkError
+
 _PROGRESS = "elspeth_sink_progress"
 
 
@@ -35,19 +37,31 @@ class Ledger:
             Column("published", Boolean(), nullable=False),
         )
         self._table.create(connection, checkfirst=True)
+        self._known = Progress()
 
     def read(self) -> Progress:
         """What is on record; nothing seen if nothing is."""
         query = self._table.select().where(self._table.c.target == self._key)
         found = self._connection.execute(query).one_or_none()
-        if found is None:
-            return Progress()
-        failed = {int(seen): why for seen, why in json.loads(found.failed)}
-        return Progress(int(found.seen), failed, bool(found.published))
+        if found is not None:
+            failed = {int(seen): why for seen, why in json.loads(found.failed)}
+            self._known = Progress(int(found.seen), failed, bool(found.published))
+        return self._known
 
     def record(self, progress: Progress) -> None:
-        """Replace what is on record."""
-        self._connection.execute(self._table.delete().where(self._table.c.target == self._key))
+        """Replace what is on record. Raises SinkError if that is not what this process knows.
+
+        Then another process has taken over the run, and the transaction must not be committed.
+        """
+        table, known = self._table, self._known
+        as_known = (table.c.seen == known.seen) & (table.c.published == known.published)
+        gone = self._connection.execute(table.delete().where((table.c.target == self._key) & as_known))
+        if gone.rowcount == 0 and known != Progress():
+            raise SinkError(
+                "another process has gone on with this run in the same table",
+                fix="nothing needs to be done: nothing of this process's last rows was committed",
+            )
         failed = json.dumps(list(progress.failed.items()))
         row = {"target": self._key, "seen": progress.seen, "failed": failed, "published": progress.published}
         self._connection.execute(self._table.insert(), row)
+        self._known = progress

@@ -211,6 +211,10 @@ class DatabaseSink(BaseSink):
             connection = self._open()
             schema = self._schema_name or None
             table = self._ready([])
+            if self._ledger is not None:
+                # First of all: who has lost the run to another process must change nothing. And it stays
+                # on record: a crash right after this must not lead to a second table.
+                self._ledger.record(Progress(self._seen, self._failed, published=True))
             if not self._in_place and not self._earlier.published:
                 prepare = connection.dialect.identifier_preparer
                 if inspect(connection).has_table(self._table_name, schema=schema):
@@ -222,9 +226,6 @@ class DatabaseSink(BaseSink):
                     reflect_table(connection, self._table_name, schema).drop(connection)
                 new_name = prepare.quote_identifier(self._table_name)
                 connection.execute(text(f"ALTER TABLE {prepare.format_table(table)} RENAME TO {new_name}"))
-            if self._ledger is not None:
-                # It stays on record: a crash right after this must not lead to a second table.
-                self._ledger.record(Progress(self._seen, self._failed, published=True))
             connection.commit()
         return Artifact(f"{shown_url(self.options.url)}#{self.options.table}", None, None, self._rows)
 

@@ -132,13 +132,22 @@ class PartFile:
         everything else.
         """
         self.sync()
-        self.close()
         with self._errors("cannot be published as " + str(self.target)):
+            self._must_be_ours()
+            self.close()
             if replace:
                 os.replace(self.path, self.target)
             else:
                 self._publish_new()
             sync_directory(self.target.parent)
+
+    def _must_be_ours(self) -> None:
+        """The name may lead to the file of a process that has taken over: that one is not complete."""
+        if self._file is not None and not os.path.samestat(os.fstat(self._file.fileno()), os.stat(self.path)):
+            raise SinkError(
+                f"{self.path} is not the file any more that this process wrote",
+                fix="another process has taken over the run; nothing needs to be done",
+            )
 
     def _publish_new(self) -> None:
         try:
