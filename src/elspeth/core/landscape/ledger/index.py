@@ -52,13 +52,18 @@ def pack(sections: Sequence[Section]) -> bytes:
     return compress(orjson.dumps(document), 1)
 
 
-def unpack(stored: bytes) -> list[Section]:
-    """The sections again. Raises IndexUnreadableError for anything that `pack` did not make."""
+def unpack(stored: bytes, *, without_traces: bool = False) -> list[Section]:
+    """The sections again. Raises IndexUnreadableError for anything that `pack` did not make.
+
+    ``without_traces``: what is said of traces is only how many they are, for who looks for others.
+    """
     try:
         opened = decompressobj()
         document = orjson.loads(opened.decompress(stored, _MOST))
         if opened.unused_data or not opened.eof:
             raise IndexUnreadableError("there is more, or less, than there should be")
+        if without_traces:
+            document = [[*part[:3], range(part[1])] if part[0] == "trace" else part for part in document]
         return [_section(*part) for part in document]
     except (ZlibError, ValueError, TypeError, LookupError, OverflowError) as error:
         raise IndexUnreadableError(str(error)) from error
@@ -78,5 +83,7 @@ def _put(column: Sequence[Any]) -> Any:
     return column
 
 
-def _get(column: Any) -> list[Any]:
+def _get(column: Any) -> Sequence[Any]:
+    if isinstance(column, range):
+        return column
     return list(accumulate(column["d"])) if isinstance(column, dict) else list(column)

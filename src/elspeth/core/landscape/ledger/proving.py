@@ -31,8 +31,14 @@ class _Stored:
     """A head as stored, with the index of its first leaf."""
 
     start: int
-    sections: Sequence[Section]
+    end: int
+    rows: tuple[int, int]
     packed: bytes
+
+    def sections(self, row_no: int | None = None) -> Sequence[Section]:
+        """What its leaves are; without its traces if none of them is of row ``row_no``."""
+        elsewhere = row_no is not None and not self.rows[0] <= row_no <= self.rows[1]
+        return unpack(self.packed, without_traces=elsewhere)
 
 
 def prove_row(connection: Connection, run: RunKey, row_no: int) -> RowProof:
@@ -45,7 +51,7 @@ def prove_row(connection: Connection, run: RunKey, row_no: int) -> RowProof:
     if not any(kind == "trace" for kind, _ in wanted):
         raise NotFoundError(f"run {run.run_id} has no row {row_no} on record that has ended")
     try:
-        return _Prover(connection, run).prove(wanted)
+        return _Prover(connection, run).prove(wanted, row_no)
     except (IndexUnreadableError, ValueError) as error:
         raise LandscapeError(
             f"the tree of run {run.run_id} can't be read: {error}", fix="see what `elspeth verify` says"
@@ -112,17 +118,19 @@ class _Prover:
         self._leaves: dict[int, list[bytes]] = {}
         self.note = ""
         start, blocks = 0, b""
-        sql = "SELECT tree_size, note, leaf_keys, blocks FROM tree_heads WHERE run_no = ? ORDER BY head_no"
-        for size, note, packed, made in _rows(connection, sql, run.run_no):
-            self._heads.append(_Stored(start, unpack(bytes(packed)), bytes(packed)))
+        sql = """SELECT tree_size, note, first_row, last_row, leaf_keys, blocks FROM tree_heads
+            WHERE run_no = ? ORDER BY head_no"""
+        for size, note, first, last, packed, made in _rows(connection, sql, run.run_no):
+            rows = (0, -1) if first is None or last is None else (first, last)
+            self._heads.append(_Stored(start, size, rows, bytes(packed)))
             start, self.note = size, note
             blocks += bytes(made)
         self.size = start
         for number in range(len(blocks) // HASH):
             self._nodes[BLOCK_LEVEL, number] = blocks[HASH * number : HASH * (number + 1)]
 
-    def prove(self, wanted: Wanted) -> RowProof:
-        places = self._find(wanted)
+    def prove(self, wanted: Wanted, row_no: int) -> RowProof:
+        places = self._find(wanted, row_no)
         lost = [key for key in wanted if key not in places]
         if not self.note or any(kind in ("trace", "run") for kind, _ in lost):
             raise NotFoundError(
@@ -141,14 +149,14 @@ class _Prover:
             found.append(record)
         return RowProof(tuple(found), self.note)
 
-    def _find(self, wanted: Wanted) -> dict[tuple[str, Key], int]:
+    def _find(self, wanted: Wanted, row_no: int) -> dict[tuple[str, Key], int]:
         """The index of each record's leaf; of what was restated, that of the last version."""
         found: dict[tuple[str, Key], int] = {}
         kinds = {kind for kind, _ in wanted}
         for head in self._heads:
             start = head.start
-            for section in head.sections:
-                if section.kind in kinds:
+            for section in head.sections(row_no):
+                if section.kind in kinds and not isinstance(section.columns[0], range):
                     for place, key in enumerate(section.keys()):
                         if (section.kind, key) in wanted:
                             found[section.kind, key] = start + place
@@ -172,8 +180,10 @@ class _Prover:
             first, last = BLOCK * block, min(BLOCK * (block + 1), self.size)
             leaves: list[bytes] = []
             for head in self._heads:
+                if head.end <= first or head.start >= last:
+                    continue
                 start = head.start
-                for section in head.sections:
+                for section in head.sections():
                     low, high = max(first - start, 0), min(last - start, len(section))
                     if low < high:
                         leaves += self._made(section, low, high)
