@@ -29,6 +29,7 @@ def test_a_dry_run_only_says_so(cli: Cli, recorded: str) -> None:
 def test_a_vacuum_says_what_it_gave_back(cli: Cli, recorded: str) -> None:
     said = cli("purge", "--run", recorded, "--vacuum")
     assert "the database file is" in said.out
+    assert "than before" in said.out
     assert said.err == ""
 
 

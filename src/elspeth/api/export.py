@@ -73,6 +73,8 @@ def export(
     """
     if format not in FORMATS:
         raise UsageError(f"there is no export format {format!r}", fix=f"choose one of {', '.join(FORMATS)}")
+    if signing_key is not None and format not in RECORD_FORMATS:
+        raise UsageError(f"an export as {format} can't be signed", fix=f"choose {', '.join(RECORD_FORMATS)}")
     if row is not None and format != "prov":
         raise UsageError(f"a single row can't be exported as {format}", fix="--row goes with --format prov")
     key = None if signing_key is None else SigningKey.load(signing_key)

@@ -15,7 +15,7 @@ from elspeth.core.clock import Clock
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.leases import RunHeldError
 from elspeth.core.landscape.payloads.purge import Purged, ended_before, purge_run, survey
-from elspeth.core.landscape.payloads.vacuum import vacuum_landscape
+from elspeth.core.landscape.payloads.vacuum import file_size, vacuum_landscape
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.records import RunRecord
 
@@ -32,7 +32,8 @@ _UNITS = {
 class PurgeResult:
     """What was purged, or would be (``dry_run``). ``kept`` maps run ids to why they were left alone.
 
-    ``file_bytes_freed`` is what the database file shrank by, None without a vacuum of SQLite.
+    ``file_bytes_freed`` is what the database file shrank by (below 0: it grew), None without a vacuum
+    of SQLite. Small rows take hardly more room than the hash that stays in their place.
     """
 
     dry_run: bool
@@ -76,6 +77,7 @@ def purge(
         now = Clock().now()
         reason = {"older_than_days": None if age is None else age / timedelta(days=1)}
         done, kept = [], []
+        before = file_size(db)
         for found in _candidates(db, run, age, now):
             if found.status == RunStatus.RUNNING and run is None:
                 kept.append((found.run_id, "it is running"))
@@ -89,8 +91,12 @@ def purge(
                 continue
             if not made.nothing:
                 done.append(made)
-        freed = vacuum_landscape(db) if vacuum and not dry_run else None
-        return PurgeResult(dry_run, tuple(done), tuple(kept), vacuum and not dry_run, freed)
+        if dry_run or not vacuum:
+            return PurgeResult(dry_run, tuple(done), tuple(kept))
+        vacuum_landscape(db)
+        after = file_size(db)
+        freed = None if before is None or after is None else before - after
+        return PurgeResult(dry_run, tuple(done), tuple(kept), vacuumed=True, file_bytes_freed=freed)
     finally:
         db.close()
 

@@ -79,6 +79,7 @@ def _tell(made: "PurgeResult") -> None:
     if not made.runs:
         say("nothing to purge")
     if made.file_bytes_freed is not None:
-        say(f"the database file is {size(max(made.file_bytes_freed, 0))} smaller")
+        freed = made.file_bytes_freed
+        say(f"the database file is {size(abs(freed))} {'smaller' if freed >= 0 else 'larger'} than before")
     elif made.runs and not (made.dry_run or made.vacuumed):
         note("\nthe database keeps the space for new rows, and erases it only with: elspeth purge --vacuum")

@@ -1,12 +1,13 @@
 """What ``traces.payload`` and ``traces.deltas`` may hold instead of JSON; neither begins as JSON can.
 
 ``@SEGMENT:OFFSET:LENGTH:SHA256``   the text is in a segment of the payload store, compressed
-``!SHA256``                         payload and deltas were purged; this was their common hash
+``!HASH``                           payload and deltas were purged; this was their common hash (base64)
 
 The second stands in ``payload`` for both. It is the hash that a trace's leaf was made of (see
 ``ledger.leaves.content_hash``), so that a purge leaves every leaf, and every proof, as it was.
 """
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 
 from elspeth.contracts.errors import LandscapeError
@@ -42,13 +43,13 @@ def parse_reference(text: str) -> Reference:
 
 def purged(content_hash: bytes) -> str:
     """What stands for contents with this hash once they are purged."""
-    return f"{PURGED}{content_hash.hex()}"
+    return f"{PURGED}{urlsafe_b64encode(content_hash).decode().rstrip('=')}"
 
 
 def hash_of_purged(text: str) -> bytes:
     """The hash that a purge left behind. Raises ValueError if the text is not of that form."""
-    found = bytes.fromhex(text.removeprefix(PURGED))
-    if not text.startswith(PURGED) or purged(found) != text or len(found) != 32:
+    found = urlsafe_b64decode(f"{text.removeprefix(PURGED)}=")
+    if purged(found) != text or len(found) != 32:
         raise ValueError("not the mark of a purge")
     return found
 

@@ -9,15 +9,13 @@ from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape.database import LandscapeDB
 
 
-def vacuum_landscape(db: LandscapeDB) -> int | None:
-    """Rewrite the database without what was deleted; how many bytes the file shrank by, None for PostgreSQL.
+def vacuum_landscape(db: LandscapeDB) -> None:
+    """Rewrite the database without what was deleted.
 
     What was purged is in free pages of the file until then. Raises LandscapeError if somebody is at
     work in the database, or if there is no room for the copy that SQLite makes.
     """
     sqlite = db.engine.dialect.name == "sqlite"
-    path = Path(db.engine.url.database or "") if sqlite else None
-    before = _size(path)
     try:
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM")
@@ -28,12 +26,12 @@ def vacuum_landscape(db: LandscapeDB) -> int | None:
             f"the purge is done, but the database could not be vacuumed: {str(error.orig).strip()}",
             fix="run `elspeth purge --vacuum` again when nobody works in it, with room for a copy of it",
         ) from error
-    after = _size(path)
-    return None if before is None or after is None else before - after
 
 
-def _size(path: Path | None) -> int | None:
-    if path is None or not path.is_file():
+def file_size(db: LandscapeDB) -> int | None:
+    """The bytes of a SQLite file with its log; None for PostgreSQL, and in memory."""
+    path = Path(db.engine.url.database or "")
+    if db.engine.dialect.name != "sqlite" or not path.is_file():
         return None
     total = path.stat().st_size
     with suppress(FileNotFoundError):
