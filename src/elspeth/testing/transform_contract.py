@@ -2,11 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from queue import Queue
+from typing import Any, cast
 
 from elspeth.contracts.enums import Determinism
-from elspeth.contracts.plugins import PluginContext, Row, Transform
+from elspeth.contracts.plugins import AnyToken, ConcurrentTransform, PluginContext, Row, Transform
 from elspeth.contracts.results import TransformResult
 from elspeth.contracts.schema import PluginSchema
+from elspeth.contracts.tokens import TokenInfo
 from elspeth.testing.checks import (
     check,
     check_close_twice,
@@ -18,6 +22,7 @@ from elspeth.testing.checks import (
     snapshot,
 )
 
+LONGEST_WAIT_S = 60.0
 REPEATABLE = {Determinism.DETERMINISTIC, Determinism.SEEDED}
 
 
@@ -106,6 +111,8 @@ class TransformContract(ABC):
     def _started(self) -> tuple[Transform, PluginContext]:
         transform, ctx = self.make(), context()
         transform.on_start(ctx)
+        if isinstance(transform, ConcurrentTransform):
+            return cast(Transform, OneByOne(transform)), ctx
         return transform, ctx
 
     def _results(self, *, backwards: bool = False) -> Iterator[tuple[Row, TransformResult]]:
@@ -116,6 +123,31 @@ class TransformContract(ABC):
         results = [transform.process(row, ctx) for row in rows]
         transform.close()
         return iter(list(zip(rows, results, strict=True)))
+
+
+class OneByOne:
+    """A concurrent transform as one that answers at once: rows go in by ``accept``, one after the other."""
+
+    def __init__(self, transform: ConcurrentTransform) -> None:
+        self._transform = transform
+        self._answers: Queue[TransformResult | Exception] = Queue()
+        transform.connect_output(self, 1)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transform, name)
+
+    def emit(self, token: AnyToken, result: TransformResult | Exception) -> None:
+        """What the transform answered."""
+        self._answers.put(result)
+
+    def process(self, row: Row, ctx: PluginContext) -> TransformResult:
+        """The answer to one row; raises what the transform emitted in the place of a result."""
+        self._transform.accept(row, replace(ctx, token=TokenInfo("row-1", "token-1", row)))
+        self._transform.flush()
+        result = self._answers.get(timeout=LONGEST_WAIT_S)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
 
 def check_result(result: TransformResult, given: Row | Sequence[Row]) -> None:

@@ -2,14 +2,19 @@
 
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar
 
+import pytest
+
 from elspeth.contracts.plugins import Row
 from elspeth.plugins.registry import load_catalog
 from elspeth.testing import BatchTransformContract, TransformContract
+from elspeth.testing.llm import LoopbackLLM
+
+ADDRESSES = ("base_url", "endpoint")
 
 
 class CoreContract(TransformContract):
@@ -36,6 +41,42 @@ class CoreContract(TransformContract):
             {"note": "\nx", "tags": [None, 1], "title": "taken", "name": "n"},
             {},
         ]
+
+
+class ModelContract(CoreContract):
+    """A transform that calls a language model: here one on this machine."""
+
+    @pytest.fixture(autouse=True)
+    def model(self) -> Iterator[None]:
+        with LoopbackLLM() as server:
+            self.url = server.url
+            yield
+
+    def make(self) -> Any:
+        where = {key: value.format(url=self.url) for key, value in self.options.items() if key in ADDRESSES}
+        return load_catalog().transform(self.plugin)({**self.options, **where})
+
+
+class TestLLM(ModelContract):
+    plugin = "llm"
+    options: ClassVar[dict[str, Any]] = {
+        "model": "m", "base_url": "{url}/v1", "prompt_template": "Who is {{ row.name }}?"
+    }  # fmt: skip
+
+
+class TestAzureLLM(ModelContract):
+    plugin = "azure_llm"
+    options: ClassVar[dict[str, Any]] = {
+        "deployment_name": "d", "endpoint": "{url}", "api_key": "a-key-of-azure",
+        "queries": {"who": {"template": "{{ name }}"}, "why": {"template": "{{ row.note | default('') }}"}},
+    }  # fmt: skip
+
+
+class TestOpenRouterLLM(ModelContract):
+    plugin = "openrouter_llm"
+    options: ClassVar[dict[str, Any]] = {
+        "model": "m", "base_url": "{url}", "api_key": "a-key-of-theirs", "prompt_template": "{{ row['id'] }}"
+    }  # fmt: skip
 
 
 class TestPassthrough(CoreContract):
@@ -133,7 +174,7 @@ class TestBatchTopK(BatchContract):
 
 def test_every_core_transform_has_a_contract_test() -> None:
     classes = [cls for _, cls in inspect.getmembers(sys.modules[__name__], inspect.isclass)]
-    bases = (CoreContract, BatchContract)
+    bases = (CoreContract, ModelContract, BatchContract)
     tested = {cls.plugin for cls in classes if issubclass(cls, bases) and cls not in bases}
     catalog = load_catalog()
     core = {
