@@ -223,9 +223,87 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_variants(lab: Any, mode: s
     (stopped,) = lab.query("SELECT MAX(run_id) FROM runs")[0]
     ((before,),) = lab.query(f"SELECT COUNT(*) FROM experiment_assignments WHERE run_id = '{stopped}'")
     assert before < 20_000
+    so_far = compare_experiment("exp-1", lab.database).to_dict()
+    assert so_far["final"] is False
+    assert so_far["metrics"][0]["effect"]["always_valid"] is True
+    assert sum(one["rows"] for one in so_far["variants"]) == before * (2 if mode == "paired" else 1)
     resume(stopped, database=lab.database)
     assert lab.output() == whole
     ((after,),) = lab.query(f"SELECT COUNT(*) FROM experiment_assignments WHERE run_id = '{stopped}'")
     assert after == 20_000
     found = compare_experiment("exp-1", lab.database).to_dict()
     assert sum(one["rows"] for one in found["variants"]) == 20_000 * (2 if mode == "paired" else 1)
+
+
+@pytest.mark.parametrize("mode", ["split", "paired"])
+def test_between_a_fork_and_a_coalesce(lab: Any, mode: str) -> None:
+    lab.experiment["mode"] = mode
+    lab.pipeline["gates"] = [
+        {"name": "both", "condition": "True", "routes": {"true": "fork"}, "fork_to": ["left", "right"],
+         "input": "rows"}
+    ]  # fmt: skip
+    lab.pipeline["source"]["on_success"] = "rows"
+    lab.pipeline["transforms"][0] |= {"input": "left", "on_success": "labelled"}
+    lab.pipeline["coalesce"] = [
+        {"name": "again", "branches": ["labelled", "right"], "policy": "require_all", "on_success": "out"}
+    ]
+    result = lab.rows(40).run()
+    assert result.sinks["out"].rows == 40
+    shadows = 40 if mode == "paired" else 0
+    assert result.outcomes["COALESCED"] == 80
+    assert result.outcomes["COMPLETED"] == 40 + shadows
+    assert {row["label"] for row in lab.output()} == {"spam", "ham"}
+    assert len(lab.query(ASSIGNED)) == 40
+    found = compare_experiment("exp-1", lab.database).to_dict()
+    assert sum(one["rows"] for one in found["variants"]) == 40 + shadows
+
+
+def test_two_experiments_one_behind_the_other(lab: Any) -> None:
+    second = {
+        "name": "second",
+        "plugin": "value_transform",
+        "options": {"operations": [{"target": "twice", "expression": "row['size'] * 2"}]},
+    }
+    thrice = {"operations": [{"target": "twice", "expression": "row['size'] * 3"}]}
+    lab.pipeline["transforms"].append(second)
+    lab.experiment["transform"] = "classify"
+    lab.experiment["mode"] = "paired"
+    del lab.experiment["unit"]
+    other = {
+        "experiment_id": "exp-2",
+        "name": "Other",
+        "transform": "second",
+        "mode": "paired",
+        "variants": [
+            {"variant_id": "a", "weight": 50},
+            {"variant_id": "b", "weight": 50, "transform_overrides": thrice},
+        ],
+        "metrics": [{"name": "twice", "value": "row['twice']"}],
+    }
+    lab.pipeline["experiments"] = [lab.pipeline.pop("experiment"), other]
+    result = lab.rows(30).run()
+    assert result.sinks["out"].rows == result.sinks["shadow:exp-1"].rows == result.sinks["shadow:exp-2"].rows
+    assert lab.query("SELECT experiment_id, COUNT(*) FROM experiment_assignments GROUP BY 1") == [
+        ("exp-1", 30), ("exp-2", 30)
+    ]  # fmt: skip
+    units = lab.query("SELECT COUNT(DISTINCT unit) FROM experiment_assignments")
+    assert units == [(30,)]
+    (metric,) = compare_experiment("exp-2", lab.database).to_dict()["metrics"]
+    assert metric["variant"] == pytest.approx(metric["control"] * 1.5)
+
+
+def test_what_comes_from_variables_is_known_to_whoever_compares_but_overrides_are_not(lab: Any) -> None:
+    lab.experiment["unit"] = "${UNIT}"
+    lab.experiment["exposure"] = "${EXPOSURE}"
+    lab.experiment["variants"][1]["transform_overrides"] = {
+        "operations": [{"target": "label", "expression": "'${WORD}'"}]
+    }
+    environ = {"UNIT": "row['customer']", "EXPOSURE": "90", "WORD": "hidden-word"}
+    run(lab.rows(50).path, database=lab.database, environ=environ)
+    found = compare_experiment("exp-1", lab.database).to_dict()
+    assert (found["unit"], found["exposure"]) == ("row['customer']", 90)
+    assert not any("hidden-word" in row[0] for row in lab.query("SELECT config_json FROM nodes"))
+    assert not any(
+        "hidden-word" in row[0]
+        for row in lab.query("SELECT transform_overrides_json FROM experiment_assignments")
+    )

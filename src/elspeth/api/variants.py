@@ -144,7 +144,7 @@ def plans_of(
     configs: dict[str, Mapping[str, Any]] = {}
     transforms = {item["name"]: item for item in record["transforms"]}
     for variation in experiments.variations:
-        stored = record["experiments"][variation.key[1]]
+        stored = _recorded(variation.experiment, record["experiments"][variation.key[1]])
         base = transforms[variation.transform]
         options = {
             variant["variant_id"]: {**base["options"], **variant["transform_overrides"]}
@@ -175,6 +175,18 @@ def plans_of(
                 "variant_id": variant_id,
             }
     return plans, configs
+
+
+def _recorded(experiment: ExperimentConfig, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The experiment as its node's record has it: in clear but for overrides, because comparing needs it.
+
+    A weight or a unit that came from a variable is no secret; an option of a transform may be one.
+    """
+    variants = [
+        {**variant.model_dump(mode="json"), "transform_overrides": safe["transform_overrides"]}
+        for variant, safe in zip(experiment.variants, record["variants"], strict=True)
+    ]
+    return {**experiment.model_dump(mode="json"), "variants": variants}
 
 
 def phase_of(stored: Mapping[str, Any], plugin: str, options: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import Step, Workshop
 
 _STAMP_NS = 1_000_000
+_MOST_SEEN = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,9 @@ class ExperimentStep(GateStep):
             # A row that came apart before is assigned once: as its first part was.
             known = token.row_no in self._seen
             index = self._seen.setdefault(token.row_no, index)
+            if len(self._seen) > _MOST_SEEN:
+                # The parts of a row come close together: forget the older half.
+                self._seen = dict(islice(self._seen.items(), _MOST_SEEN // 2, None))
         if not known:
             self._note(token, index, (unit, bucket, sub, exposure))
         return self._send(token, self.variants[index])
