@@ -138,6 +138,7 @@ def test_an_evicted_machine_is_seen_as_such(client: AzureVMClient, server: ArmSe
         ("Succeeded", "deallocating", VMState.UPDATING),
         ("Deleting", "running", VMState.DELETING),
         ("Failed", "", VMState.FAILED),
+        ("Failed", "starting", VMState.FAILED),
         ("Failed", "running", VMState.RUNNING),
     ],
 )

@@ -12,15 +12,18 @@ from elspeth.providers.azure_vm.errors import (
     AzureNotFoundError,
     ConflictError,
     InvalidRequestError,
+    OperationTimeoutError,
     PermissionMissingError,
     translated,
 )
 from elspeth.providers.azure_vm.guest import Guest
-from elspeth.providers.azure_vm.machine import VirtualMachine, VMOptions, from_wire, power_state
+from elspeth.providers.azure_vm.machine import VirtualMachine, VMOptions, VMState, from_wire, power_state
 from elspeth.providers.azure_vm.network import Network
 from elspeth.providers.azure_vm.operations import PendingOperation
+from elspeth.providers.azure_vm.waiting import LONGEST_DELAY, LONGEST_OPERATION
 
 LONGEST_NAME = 64
+_UNSETTLED = (VMState.PENDING, VMState.UPDATING, VMState.DELETING)
 _WITH_BODY = frozenset(
     {"create_or_update", "update", "attach_detach_data_disks", "run_command", "install_patches"}
 )
@@ -102,6 +105,19 @@ class AzureVMClient(Guest):
         with translated(f"look at {vm_name} in {rg_name}"):
             found = self.vms.get(rg_name, vm_name, expand="instanceView")
             return from_wire(found.as_dict())
+
+    def wait_settled(self, rg_name: str, vm_name: str) -> VirtualMachine:
+        """Wait until nothing is under way on a machine, whoever began it; 30 minutes at most."""
+        clock, delay = self.connection.clock, 1.0
+        until = clock.now() + LONGEST_OPERATION
+        while (machine := self.get_vm(rg_name, vm_name)).state in _UNSETTLED:
+            if clock.now() > until:
+                raise OperationTimeoutError(
+                    f"{vm_name} in {rg_name} is {machine.state} for more than 30 minutes"
+                )
+            clock.sleep(delay)
+            delay = min(LONGEST_DELAY, delay * 2)
+        return machine
 
     def list_vms(self, rg_name: str | None = None) -> list[VirtualMachine]:
         """All machines of a resource group, or of the subscription; all pages.

@@ -103,14 +103,15 @@ def state_of(provisioning: str, power: str) -> VMState:
     early = {"creating": VMState.PENDING, "deleting": VMState.DELETING}.get(provisioning.lower())
     if early is not None:
         return early
-    if power in ("starting", "stopping", "deallocating"):
-        return VMState.UPDATING
+    failed = provisioning.lower() in ("failed", "canceled")
     if provisioning.lower() in ("updating", "migrating"):
+        return VMState.UPDATING
+    if power in ("starting", "stopping", "deallocating") and not failed:
         return VMState.UPDATING
     known = {"running": VMState.RUNNING, "stopped": VMState.STOPPED, "deallocated": VMState.DEALLOCATED}
     if power in known:
         return known[power]
-    return VMState.FAILED if provisioning.lower() in ("failed", "canceled") else VMState.PENDING
+    return VMState.FAILED if failed else VMState.PENDING
 
 
 def from_wire(raw: Mapping[str, Any]) -> VirtualMachine:

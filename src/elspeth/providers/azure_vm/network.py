@@ -6,9 +6,11 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from elspeth.providers.azure_vm.bodies import network_body, nic_body
 from elspeth.providers.azure_vm.connection import Connection
-from elspeth.providers.azure_vm.errors import translated
+from elspeth.providers.azure_vm.errors import ConflictError, translated
 from elspeth.providers.azure_vm.machine import VMOptions
 
+MACHINE_TAG = "elspeth-machine"
+"""The tag of interfaces and addresses that says for which machine we made them; others are left alone."""
 RESERVATION_SECONDS = 180.0
 """How long Azure keeps the interface of a machine whose creation failed."""
 
@@ -21,8 +23,9 @@ class Network:
 
     def prepare(self, rg_name: str, vm_name: str, location: str, options: VMOptions) -> str:
         """Make the interface (and the address) of a machine; the interface's id."""
-        tags = dict(options.get("tags", {}))
+        tags = {**options.get("tags", {}), MACHINE_TAG: vm_name}
         with translated(f"create the network interface of {vm_name} in {rg_name}"):
+            self._refuse_foreign("network_interfaces", rg_name, f"{vm_name}-nic", vm_name)
             subnet_id = options.get("subnet_id") or self._default_subnet(rg_name, location)
             address_id = (
                 self._address(rg_name, vm_name, location, options) if options.get("public_ip") else None
@@ -36,8 +39,29 @@ class Network:
         ``patient``: wait out a reservation, and fail for what is in use; else leave both where they are.
         """
         with translated(f"remove the network interface of {vm_name} in {rg_name}"):
-            self._gone("network_interfaces", rg_name, f"{vm_name}-nic", patient)
-            self._gone("public_ip_addresses", rg_name, f"{vm_name}-ip", patient)
+            for kind, name in (
+                ("network_interfaces", f"{vm_name}-nic"),
+                ("public_ip_addresses", f"{vm_name}-ip"),
+            ):
+                if self._owner(kind, rg_name, name) == vm_name:
+                    self._gone(kind, rg_name, name, patient)
+
+    def _owner(self, kind: str, rg_name: str, name: str) -> str | None:
+        """The machine that a thing was made for; empty if nobody says, None if there is no such thing."""
+        try:
+            found = getattr(self._connection.network, kind).get(rg_name, name).as_dict()
+        except ResourceNotFoundError as error:
+            if error.error is not None and error.error.code == "ResourceGroupNotFound":
+                raise
+            return None
+        return str((found.get("tags") or {}).get(MACHINE_TAG, ""))
+
+    def _refuse_foreign(self, kind: str, rg_name: str, name: str, vm_name: str) -> None:
+        if self._owner(kind, rg_name, name) not in (None, vm_name):
+            raise ConflictError(
+                f"there is a {name} in {rg_name} that was not made for {vm_name}; it is left alone",
+                fix="take another name for the machine, or give nic_id",
+            )
 
     def _default_subnet(self, rg_name: str, location: str) -> str:
         name = f"{rg_name}-vnet"
@@ -50,8 +74,10 @@ class Network:
         return self._made("virtual_networks", rg_name, name, network_body(location)) + "/subnets/default"
 
     def _address(self, rg_name: str, vm_name: str, location: str, options: VMOptions) -> str:
+        self._refuse_foreign("public_ip_addresses", rg_name, f"{vm_name}-ip", vm_name)
+        tags = {**options.get("tags", {}), MACHINE_TAG: vm_name}
         body: dict[str, Any] = {
-            "location": location, "tags": dict(options.get("tags", {})), "sku": {"name": "Standard"},
+            "location": location, "tags": tags, "sku": {"name": "Standard"},
             "properties": {"publicIPAllocationMethod": "Static", "deleteOption": "Delete"},
         }  # fmt: skip
         return self._made("public_ip_addresses", rg_name, f"{vm_name}-ip", body)

@@ -181,7 +181,14 @@ class World:
             operation.status = "Failed"
             stored = self.resources.get(operation.target)
             if stored is not None:
+                made = stored.properties["provisioningState"] != "Creating"
                 stored.properties["provisioningState"] = "Failed"
+                back = {
+                    "starting": "stopped" if made else "",
+                    "stopping": "running",
+                    "deallocating": "running",
+                }
+                stored.power = back.get(stored.power, stored.power)
             return
         outcome = operation.finish()
         if isinstance(outcome, tuple):

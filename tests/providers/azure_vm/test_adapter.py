@@ -1,0 +1,173 @@
+"""A fleet comes to be as planned, whatever dies on the way; what is not ours is never touched."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from elspeth.contracts.errors import ElspethError
+from elspeth.fabric.adapter import Intent, PlanRefusedError
+from elspeth.providers.azure_vm.adapter import AzureVMAdapter
+from elspeth.providers.azure_vm.client import AzureVMClient
+from elspeth.providers.azure_vm.errors import ConflictError, QuotaError, ThrottledError
+from elspeth.providers.azure_vm.waiting import ArmCall
+from elspeth.testing.arm import ArmServer, Fault
+
+RG, PLACE, SIZE = "rg", "westeurope", "Standard_B1s"
+PRICES, CORES = {SIZE: 0.01, "Standard_D2s_v3": 0.1}, {SIZE: 1, "Standard_D2s_v3": 2}
+
+
+def intent(count: int, **more: Any) -> Intent:
+    return Intent("web", count, more.pop("size", SIZE), PLACE, prices=PRICES, cores=CORES, **more)
+
+
+def of_fleet(server: ArmServer) -> list[str]:
+    return sorted(
+        item.body["name"]
+        for item in server.world.resources.values()
+        if (item.body.get("tags") or {}).get("elspeth-fleet")
+    )
+
+
+@pytest.fixture
+def adapter(client: AzureVMClient) -> AzureVMAdapter:
+    return AzureVMAdapter(client, RG, "web")
+
+
+def test_a_fleet_from_plan_to_destruction(
+    client: AzureVMClient, adapter: AzureVMAdapter, server: ArmServer
+) -> None:
+    client.create_vm(RG, "foreign", PLACE, SIZE, tags={"owner": "somebody"})
+    before = sorted(server.world.resources)
+    plan = adapter.plan(intent(2, spot=True))
+    adapter.apply(plan)
+    assert adapter.health() == {"running": 2, "stopped": 0, "failed": 0, "changing": 0}
+    assert adapter.plan(intent(2, spot=True)).empty
+    evicted = next(
+        item.id for item in server.world.resources.values() if item.id.endswith("virtualMachines/web-001")
+    )
+    server.world.evict(evicted)
+    healing = adapter.plan(intent(2, spot=True))
+    assert [unit.name for unit in healing.changes] == ["web-001"]
+    adapter.apply(healing)
+    adapter.apply(adapter.plan(intent(1, size="Standard_D2s_v3", spot=True)))
+    assert [(unit.name, unit.size) for unit in adapter.observe().units] == [("web-000", "Standard_D2s_v3")]
+    adapter.destroy()
+    assert adapter.sweep() == []
+    assert sorted(server.world.resources) == before
+
+
+def test_a_plan_is_refused_if_somebody_was_quicker(
+    client: AzureVMClient, adapter: AzureVMAdapter, server: ArmServer
+) -> None:
+    adapter.apply(adapter.plan(intent(1)))
+    plan = adapter.plan(intent(2))
+    client.delete_vm(RG, "web-000")
+    asked = server.world.count("PUT", "virtualMachines")
+    with pytest.raises(PlanRefusedError, match="web-000 is not there, not running"):
+        adapter.apply(plan)
+    assert server.world.count("PUT", "virtualMachines") == asked
+
+
+def test_too_little_quota_is_seen_before_anything_is_made(adapter: AzureVMAdapter, server: ArmServer) -> None:
+    server.world.quota[PLACE] = 1
+    with pytest.raises(QuotaError, match="2 cores are needed in westeurope; 0 of 1 are in use"):
+        adapter.apply(adapter.plan(intent(2)))
+    assert of_fleet(server) == []
+
+
+def test_a_throttled_list_is_no_empty_fleet(
+    client: AzureVMClient, adapter: AzureVMAdapter, server: ArmServer
+) -> None:
+    server.world.faults.append(Fault("GET", "*/virtualmachines", 429, "TooManyRequests", times=1000))
+    with pytest.raises(ThrottledError):
+        adapter.observe()
+
+
+def test_an_interface_that_is_not_ours_is_left_alone(
+    client: AzureVMClient, adapter: AzureVMAdapter, server: ArmServer
+) -> None:
+    client.create_vm(RG, "other", PLACE, SIZE)
+    nic = next(item for item in server.world.resources.values() if item.body["name"] == "other-nic")
+    subnet = nic.properties["ipConfigurations"][0]["properties"]["subnet"]
+    body = {
+        "location": PLACE,
+        "properties": {"ipConfigurations": [{"name": "a", "properties": {"subnet": subnet}}]},
+    }
+    client.connection.network.network_interfaces.begin_create_or_update(
+        RG, "web-000-nic", body, polling=client.connection.polling()
+    ).result()
+    with pytest.raises(ConflictError, match="web-000-nic in rg that was not made for web-000"):
+        adapter.apply(adapter.plan(intent(1)))
+    assert adapter.sweep() == []
+    client.delete_vm(RG, "web-000")
+    assert any(item.body["name"] == "web-000-nic" for item in server.world.resources.values())
+
+
+class Killed(Exception):
+    """The process is dead: nothing it asks for leaves it any more."""
+
+
+def killer(after: int) -> Callable[[ArmCall], None]:
+    """Lets so many requests through; the answer to the next is never seen, nor any after it."""
+    seen = iter(range(after))
+
+    def on_call(call: ArmCall) -> None:
+        if next(seen, None) is None:
+            raise Killed(call.path)
+
+    return on_call
+
+
+def survive(server: ArmServer, rounds: int, seed: int) -> None:
+    """Kills and faults at random calls; then a new process plans, applies, destroys and sweeps."""
+    chance = random.Random(seed)
+    common: dict[str, Any] = {"subscription_id": server.subscription_id, **server.connection()}
+    with AzureVMClient(server.credential, **common) as client:
+        client.create_resource_group(RG, PLACE)
+        client.create_vm(RG, "foreign", PLACE, SIZE)
+        before = sorted(server.world.resources)
+        for _ in range(rounds):
+            for _ in range(2):
+                with AzureVMClient(
+                    server.credential, on_call=killer(chance.randrange(2, 60)), **common
+                ) as dying:
+                    server.world.faults = [
+                        Fault(
+                            chance.choice(["PUT", "DELETE"]),
+                            "*/web-00*",
+                            drop=True,
+                            after=chance.randrange(4),
+                        ),
+                        Fault(path="*/virtualmachines/web-001", code="AllocationFailed", asynchronous=True),
+                    ]
+                    adapter = AzureVMAdapter(dying, RG, "web", parallel=2)
+                    try:
+                        adapter.apply(adapter.plan(intent(chance.randrange(1, 4))))
+                    except (Killed, ElspethError):
+                        continue
+            server.world.faults = []
+            adapter = AzureVMAdapter(client, RG, "web")
+            for unit in adapter.observe().units:
+                client.wait_settled(RG, unit.name)
+            adapter.apply(adapter.plan(intent(2)))
+            assert adapter.health()["running"] == 2
+            adapter.destroy()
+            assert of_fleet(server) == []
+            assert sorted(server.world.resources) == before
+
+
+@pytest.fixture
+def quick_server() -> Iterator[ArmServer]:
+    with ArmServer(speed=2000.0) as running:
+        yield running
+
+
+def test_kills_and_faults_leave_nothing_behind(quick_server: ArmServer) -> None:
+    survive(quick_server, rounds=2, seed=1)
+
+
+@pytest.mark.soak
+def test_two_hundred_kills_and_faults_leave_nothing_behind(quick_server: ArmServer) -> None:
+    survive(quick_server, rounds=100, seed=2)
