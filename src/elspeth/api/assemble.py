@@ -91,6 +91,7 @@ class _Assembler:
         self._problems += experiments.problems
         self._compile_conditions()
         self._refuse_what_comes_later()
+        self._limit_workers()
         graph = self._graph()
         self._check_outside(resuming=resuming)
         if self._problems or graph is None:
@@ -172,10 +173,53 @@ class _Assembler:
                     self._complain((section, index, "plugin"), f"{item.plugin!r} {what}", fix)
 
     def _refuse_what_comes_later(self) -> None:
+        """A setting that would be accepted and do nothing is worse than one that is not there."""
         settings = self._loaded.settings
-        for section in ("depends_on",):
-            if getattr(settings, section):
-                self._complain((section,), f"{section} can't be run yet", "take it out of the file")
+        export, secrets = settings.landscape.export, settings.secrets
+        wanted: list[tuple[bool, KeyPath, str, str]] = [
+            (
+                bool(settings.depends_on),
+                ("depends_on",),
+                "depends_on can't be run yet",
+                "take it out of the file",
+            ),
+            (
+                settings.telemetry.enabled,
+                ("telemetry", "enabled"),
+                "telemetry can't be sent yet",
+                "take it out of the file; `landscape.export` writes OpenLineage events after each run",
+            ),
+            (
+                secrets.source == "keyvault",
+                ("secrets", "source"),
+                "secrets can't be read from a key vault yet",
+                "put them into environment variables, and write ${NAME} where they are needed",
+            ),
+            (
+                secrets.source == "env" and bool(secrets.mapping),
+                ("secrets", "mapping"),
+                "secrets.mapping has no meaning with source: env",
+                "take it out: ${NAME} reads the environment variable NAME",
+            ),
+            (
+                export.enabled and export.sink is not None,
+                ("landscape", "export", "sink"),
+                "the record can't be exported to a sink yet",
+                "write `path:` in place of `sink:`",
+            ),
+        ]
+        for is_set, at, what, fix in wanted:
+            if is_set:
+                self._complain(at, what, fix)
+
+    def _limit_workers(self) -> None:
+        """``concurrency.max_workers`` is for the transforms that have no ``pool_size`` in the file."""
+        concurrency = self._loaded.settings.concurrency
+        if "max_workers" not in concurrency.model_fields_set:
+            return
+        for plugin in self._transforms.values():
+            if hasattr(plugin, "pool_size") and "pool_size" not in plugin.options.model_fields_set:
+                plugin.pool_size = concurrency.max_workers
 
     def _varied(self, graph: Graph, experiments: Experiments) -> Graph:
         """The graph with the variants in it, and their plugins among the transforms."""

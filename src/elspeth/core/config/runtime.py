@@ -81,7 +81,8 @@ class CheckpointSettings(Settings):
     enabled: bool = Field(True, description="Whether an interrupted run can be resumed.")
     frequency: Literal["every_row", "every_n", "aggregation_only"] = Field(
         "every_n",
-        description="After every row, after `checkpoint_interval` rows, or at batch boundaries only.",
+        description="After every row, every `checkpoint_interval` rows, or every batch;"
+        " at the latest after 8,192 tokens or 250 ms.",
     )
     checkpoint_interval: int | None = Field(
         None,
@@ -165,7 +166,12 @@ class BudgetSettings(Settings):
 class ConcurrencySettings(Settings):
     """How much happens at once."""
 
-    max_workers: int = Field(4, ge=1, le=1024, description="Threads for plugins that work concurrently.")
+    max_workers: int = Field(
+        4,
+        ge=1,
+        le=1024,
+        description="Rows in work at once, for each concurrent transform that has no `pool_size`.",
+    )
 
 
 class SecretsSettings(Settings):
