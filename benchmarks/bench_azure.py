@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, and nothing is written")
     parser.add_argument("--work", type=Path, default=ROOT / "benchmarks" / ".work")
     chosen = parser.parse_args()
-    sizes = Sizes(16, 50, 2_000, 1) if chosen.quick else Sizes(1024, 5_000, 100_000, 3)
+    sizes = Sizes(16, 50, 2_000, 1) if chosen.quick else Sizes(1024, 5_000, 100_000, 2)
     work = chosen.work / "azure"
     work.mkdir(parents=True, exist_ok=True)
     with Azurite(ROOT, directory=work / "emulator") as server:

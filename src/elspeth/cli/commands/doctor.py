@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,7 @@ EXAMPLES = """
     elspeth doctor
     elspeth doctor --database sqlite:///audit.db --json
     elspeth doctor --upgrade
+    elspeth doctor --pipeline pipeline.yaml
 """
 SOMETHING_FAILS = 2
 
@@ -32,6 +34,12 @@ def doctor(
             "--upgrade", help="First bring the landscape to this release's version. Make a copy before."
         ),
     ] = False,
+    pipeline: Annotated[
+        Path | None,
+        typer.Option(
+            "--pipeline", help="Also ask the services that this pipeline names whether it may use them."
+        ),
+    ] = None,
     database: Database = None,
     as_json: AsJson = False,
 ) -> int:
@@ -44,6 +52,10 @@ def doctor(
 
     upgraded_to = upgrade_landscape(database) if upgrade else None
     checks = [*examine(database), _terminal()]
+    if pipeline is not None:
+        from elspeth.api.doctor_pipeline import examine_pipeline  # noqa: PLC0415
+
+        checks += examine_pipeline(pipeline)
     if as_json:
         emit_json({"upgraded_to": upgraded_to, "checks": [asdict(check) for check in checks]})
     else:

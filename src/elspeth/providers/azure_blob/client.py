@@ -7,10 +7,11 @@ from elspeth.providers.azure_blob.base import Observer, Pace, open_service
 from elspeth.providers.azure_blob.copies import Copies
 from elspeth.providers.azure_blob.credentials import BlobLogin, CredentialFactory
 from elspeth.providers.azure_blob.downloads import Downloads
+from elspeth.providers.azure_blob.errors import BlobChangedError, BlobNotFoundError
 from elspeth.providers.azure_blob.listing import Listing
 from elspeth.providers.azure_blob.queries import Queries
 from elspeth.providers.azure_blob.sas import Signatures
-from elspeth.providers.azure_blob.uploads import Uploads
+from elspeth.providers.azure_blob.uploads import Label, Uploads
 
 
 class AzureBlobClient(Uploads, Downloads, Copies, Listing, Appends, Signatures, Queries):
@@ -54,6 +55,18 @@ class AzureBlobClient(Uploads, Downloads, Copies, Listing, Appends, Signatures, 
             connection_string=login.connection_string,
             **more,
         )
+
+    def may_read(self, container: str) -> None:
+        """Raises BlobError if this identity may not list the container."""
+        next(self.list_blobs(container, page_size=1), None)
+
+    def may_write(self, container: str) -> None:
+        """Raises BlobError if this identity may not write there. The attempt is one that can't succeed."""
+        try:
+            self.upload_blob(container, ".elspeth-probe", b"", label=Label(if_match='"0x0"'))
+        except (BlobChangedError, BlobNotFoundError) as error:
+            if error.reason == "container_not_found":
+                raise
 
     def __enter__(self) -> "AzureBlobClient":
         return self

@@ -76,19 +76,26 @@ class Downloads(ClientBase):
 
         Raises what `download_blob` raises, and OSError.
         """
-        reader = _Ranges(self, container, self._blob(container, blob), if_match)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        whole = hashlib.sha256()
         try:
-            with open(part, "wb", buffering=0) as file:
-                for piece in reader.pieces(0, None):
-                    whole.update(piece)
-                    view = memoryview(piece)
-                    while view:
-                        view = view[file.write(view) :]
+            done = self.download_into(container, blob, part, if_match=if_match)
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
+        return done
+
+    def download_into(
+        self, container: str, blob: str, path: Path, *, if_match: str | None = None
+    ) -> Downloaded:
+        """The same, straight into the file: after an error it holds a part of the content."""
+        reader = _Ranges(self, container, self._blob(container, blob), if_match)
+        whole = hashlib.sha256()
+        with open(path, "wb", buffering=0) as file:
+            for piece in reader.pieces(0, None):
+                whole.update(piece)
+                view = memoryview(piece)
+                while view:
+                    view = view[file.write(view) :]
         assert reader.info is not None
         return Downloaded(reader.info, whole.hexdigest())
 

@@ -64,7 +64,7 @@ class Fetcher:
         try:
             if self._cache is not None:
                 return Fetched(info, self._cache.get(self._client, info))
-            self._client.download_to_file(info.container, info.name, path, if_match=info.etag)
+            self._client.download_into(info.container, info.name, path, if_match=info.etag)
         except BlobError as error:
             return Fetched(info, None, error)
         return Fetched(info, path)

@@ -16,6 +16,8 @@ from elspeth.plugins.packs.azure.sink_options import CONTENT_TYPES, AzureBlobSin
 from elspeth.plugins.sinks.base import BaseSink
 from elspeth.plugins.sinks.cells import cell
 from elspeth.plugins.sinks.json_text import encode_row
+from elspeth.providers.azure_blob.base import Pace
+from elspeth.providers.azure_blob.calls import Retrying
 from elspeth.providers.azure_blob.client import AzureBlobClient
 from elspeth.providers.azure_blob.errors import BlobError, BlobExistsError
 
@@ -223,6 +225,16 @@ class AzureBlobSink(BaseSink):
         self._published = True
         place = self._place(self.options.name().render({}, self._run_variables()))
         return Artifact(place.url, artifact.content_hash, artifact.size_bytes, artifact.rows)
+
+    def probe(self) -> str:
+        """Which identity was tried, and that it may write. Raises BlobError if it may not."""
+        options = self.options
+        with AzureBlobClient.from_login(options.login(), pace=Pace(Retrying(attempts=2))) as client:
+            if options.create_container:
+                client.list_containers(options.container)
+            else:
+                client.may_write(options.container)
+        return f"{options.login().way()} may write {options.login().account()}/{options.container}"
 
     def targets(self) -> Sequence[str]:
         """The blob's URL, as far as it is known before the run."""

@@ -13,7 +13,9 @@ from elspeth.plugins.packs.azure.reading import BlobReader
 from elspeth.plugins.packs.azure.record import CallBook
 from elspeth.plugins.packs.azure.source_options import AzureBlobSourceOptions
 from elspeth.plugins.sources.base import BaseSource
+from elspeth.providers.azure_blob.base import Pace
 from elspeth.providers.azure_blob.cache import BlobCache
+from elspeth.providers.azure_blob.calls import Retrying
 from elspeth.providers.azure_blob.client import AzureBlobClient
 from elspeth.providers.azure_blob.errors import BlobError, BlobNotFoundError
 from elspeth.providers.azure_blob.info import BlobInfo
@@ -83,6 +85,13 @@ class AzureBlobSource(BaseSource):
             "container": options.container,
             "blobs": options.blob_path or options.blob_pattern,
         }
+
+    def probe(self) -> str:
+        """Which identity was tried, and that it may read. Raises BlobError if it may not."""
+        options = self.options
+        with AzureBlobClient.from_login(options.login(), pace=Pace(Retrying(attempts=2))) as client:
+            client.may_read(options.container)
+        return f"{options.login().way()} may read {options.login().account()}/{options.container}"
 
     def load(self, ctx: PluginContext) -> Iterator[Row | Quarantined]:
         """Yield the rows. Raises SourceError where the account can't be read at all."""
