@@ -13,7 +13,7 @@ EXAMPLES = """
     elspeth export latest -o audit/
     elspeth export latest --format parquet -o audit/
     elspeth export latest --format prov --row 17 -o row17.prov.json
-    elspeth export latest -o audit/ --sign elspeth-signing.key
+    elspeth export latest -o audit/ --key elspeth-signing.key
     elspeth export --check audit/ --key elspeth-signing.pub
     elspeth export latest --format openlineage -o https://lineage.example/api/v1/lineage
     """
@@ -45,15 +45,6 @@ def export(  # noqa: PLR0913  # one parameter per option
             show_default=False,
         ),
     ] = None,
-    signing_key: Annotated[
-        str | None,
-        typer.Option(
-            "--sign",
-            metavar="KEY",
-            help="Sign the manifest with this private key (see `elspeth keys new`).",
-            show_default=False,
-        ),
-    ] = None,
     check: Annotated[
         str | None,
         typer.Option(
@@ -68,7 +59,7 @@ def export(  # noqa: PLR0913  # one parameter per option
         typer.Option(
             "--key",
             metavar="KEY",
-            help="With --check: the public key that must have signed.",
+            help="The private key to sign with; with --check: the public key that must have signed.",
             show_default=False,
         ),
     ] = None,
@@ -85,7 +76,7 @@ def export(  # noqa: PLR0913  # one parameter per option
         return _check(check, key, as_json=as_json)
     from elspeth.api.export import export as write_export  # noqa: PLC0415
 
-    made = write_export(run, output, format=format, row=row, database=database, signing_key=signing_key)
+    made = write_export(run, output, format=format, row=row, database=database, signing_key=key)
     if as_json:
         emit_json(made.to_dict())
         return 0
