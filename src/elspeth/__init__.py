@@ -12,13 +12,15 @@ from elspeth.contracts.version import __version__
 
 if TYPE_CHECKING:
     from elspeth.api.explain import explain
+    from elspeth.api.prove import prove
     from elspeth.api.resume import resume
     from elspeth.api.run import run
     from elspeth.api.validate import validate
+    from elspeth.api.verify import verify
 
-__all__ = ["ElspethError", "__version__", "explain", "resume", "run", "validate"]
+__all__ = ["ElspethError", "__version__", "explain", "prove", "resume", "run", "validate", "verify"]
 
-_LAZY = {name: f"elspeth.api.{name}" for name in ("explain", "resume", "run", "validate")}
+_LAZY = {name: f"elspeth.api.{name}" for name in ("explain", "prove", "resume", "run", "validate", "verify")}
 
 
 def __getattr__(name: str) -> Any:
