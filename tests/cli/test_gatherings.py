@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from elspeth import explain
+
 Cli = Callable[..., Any]
 JOIN = """
 source: {plugin: json, options: {path: in.jsonl}}
@@ -94,3 +96,15 @@ def test_a_batch_as_json(story: Callable[..., Any]) -> None:
     assert (batch["member_count"], batch["result_count"]) == (2, 1)
     assert batch["members"][1] == token["token_id"]
     assert batch["results"] == token["joined_into"]
+
+
+def test_in_a_notebook(story: Callable[..., Any], here: Path) -> None:
+    story(JOIN, "1", "--row", "0")
+    shown = explain(row=0)._repr_html_()
+    assert "joined by <b>both</b> (require_all) of <code>" in shown
+    assert "x from a, y from b" in shown
+    story(BATCH, "1 2", "--row", "0")
+    shown = explain(row=0)._repr_html_()
+    assert "</code> at <b>sums</b> (count, completed): 2 in, 1 out" in shown
+    assert "<li>row 1 of batch <code>" in shown
+    assert "<li>result 1 of batch <code>" in shown

@@ -1,6 +1,6 @@
 """An explanation as a small piece of HTML, for notebooks. Everything that came from data is escaped."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
@@ -44,10 +44,28 @@ def _token(token: TokenLineage, story: Story) -> str:
         f"→ {escape(error.destination)}</li>"
         for error in token.errors
     )
+    parts[:0] = [f"<li>{line}</li>" for line in _gathered(token)]
     parts.append(f"<li>{_end(token, story)}</li>")
     children = "".join(_token(child, story) for child in token.children)
     below = f"<ul>{children}</ul>" if children else ""
     return f"<li>{name}{branch}<ol>{''.join(parts)}</ol>{below}</li>"
+
+
+def _gathered(token: TokenLineage) -> Iterator[str]:
+    """What the token was joined from, and the batches that it was in."""
+    merge = token.merge
+    if merge is not None:
+        origins = ", ".join(f"{escape(name)} from {escape(branch)}" for name, branch in merge.origins.items())
+        parents = ", ".join(f"<code>{escape(parent)}</code>" for parent in token.parents)
+        yield f"joined by <b>{escape(merge.coalesce)}</b> ({escape(merge.policy)}) of {parents}: {origins}"
+    for place in token.batches:
+        batch = place.batch
+        role = f"row {place.ordinal + 1}" if place.role == "in" else f"result {place.ordinal + 1}"
+        yield (
+            f"{role} of batch <code>{escape(batch.batch_id)}</code> at <b>{escape(batch.node_id)}</b>"
+            f" ({escape(batch.trigger_type)}, {escape(batch.status)}): {len(batch.members)} in,"
+            f" {len(batch.results)} out"
+        )
 
 
 def _state(state: NodeStateRecord, decisions: tuple[Decision, ...]) -> str:
