@@ -73,7 +73,7 @@ def test_after_the_end_there_is_nothing_to_resume(files: Any, undisturbed: dict[
 @pytest.mark.parametrize("point", ["sinks.flushed", "commit.end"])
 def test_the_control_is_caught(files: Any, undisturbed: dict[str, Any], point: str) -> None:
     """With the trail written before the sinks, rows are lost; who does not notice that is blind."""
-    files.kill(point, 6, "SIGKILL", "broken")
+    files.kill(point, 6, broken=True)
     files.resume()
     assert files.outcome().files != undisturbed["files"].files
 

@@ -1,14 +1,29 @@
-"""A run that dies where it is told to, in a process of its own: POINT COUNT SIGNAL [broken] [resume]."""
+"""Runs that die where they are told to, each in a process of its own, forked from one that has all loaded.
 
+One request per line on stdin (JSON; see `Order`), one answer per line on stdout: the exit code, with
+a signal as a negative number, and 1000 for a process that was stopped (its id comes with it).
+"""
+
+import ctypes
+import json
 import os
+import resource
 import signal
 import sys
+import traceback
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
 from random import SystemRandom
+from typing import Any
+
+import pyarrow.parquet  # noqa: F401  # so that no child has to load it
 
 from elspeth.api.assemble import assemble
 from elspeth.contracts.plugins import PluginContext, Row
 from elspeth.contracts.results import TransformResult
 from elspeth.core.clock import Clock
+from elspeth.core.landscape import database
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.engine import processor
@@ -16,33 +31,87 @@ from elspeth.engine.orchestrator import Surroundings, execute, go_on
 from elspeth.plugins.registry import PluginCatalog
 from elspeth.plugins.transforms.passthrough import Passthrough
 
-point, count, how = sys.argv[1], int(sys.argv[2]), getattr(signal, sys.argv[3])
-seen = 0
+STOPPED = 1000
 
 
-def probe(name: str) -> None:
-    """Die at the COUNT-th time that POINT is passed."""
-    global seen
-    seen += name == point
-    if name == point and seen == count:
-        os.kill(os.getpid(), how)
+@dataclass(frozen=True)
+class Order:
+    """What one process does, and when it dies: at the ``count``-th passage of ``point``, by ``how``.
+
+    ``broken``: the order of commit is wrong on purpose. ``largest``: no file may grow beyond so many
+    bytes. ``powerless``: even as root, what may not be written is not written. ``patience_ms``: how
+    long it waits for a locked database. ``hours_back``: by how much the clock jumps at the point,
+    in place of dying.
+    """
+
+    cwd: str
+    url: str
+    point: str = ""
+    count: int = 1
+    how: str = "SIGKILL"
+    resume: bool = False
+    broken: bool = False
+    group: int = 100
+    largest: int = 0
+    powerless: bool = False
+    patience_ms: int = 0
+    hours_back: int = 0
 
 
-class Watched(Passthrough):
-    """Tells of every row that it is given."""
+class JumpingClock(Clock):
+    """A clock that somebody sets back."""
 
-    def process(self, row: Row, ctx: PluginContext) -> TransformResult:
-        probe("transform")
-        return super().process(row, ctx)
+    back = timedelta(0)
 
-
-original = PluginCatalog.transform
-PluginCatalog.transform = lambda self, name: Watched if name == "passthrough" else original(self, name)
-processor.GROUP_TOKENS = 100
-processor.LOOK_NS = 0  # the clock must not decide where a group ends
+    def now(self) -> datetime:
+        return super().now() - self.back
 
 
-if "broken" in sys.argv[4:]:
+def carry_out(order: Order) -> None:
+    """Run or resume; does not come back if the order says so."""
+    os.chdir(order.cwd)
+    seen = 0
+    clock = JumpingClock()
+
+    def probe(name: str) -> None:
+        nonlocal seen
+        seen += name == order.point
+        if name == order.point and seen == order.count:
+            if order.hours_back:
+                clock.back = timedelta(hours=order.hours_back)
+                clock.epoch_ns -= order.hours_back * 3_600_000_000_000
+            else:
+                os.kill(os.getpid(), getattr(signal, order.how))
+
+    class Watched(Passthrough):
+        def process(self, row: Row, ctx: PluginContext) -> TransformResult:
+            probe("transform")
+            return super().process(row, ctx)
+
+    original = PluginCatalog.transform
+    PluginCatalog.transform = lambda self, name: Watched if name == "passthrough" else original(self, name)  # type: ignore[method-assign]
+    processor.GROUP_TOKENS = order.group
+    processor.LOOK_NS = 0  # the clock must not decide where a group ends
+    if order.broken:
+        _break()
+    if order.patience_ms:
+        _hurry(order.patience_ms)
+    if order.powerless:
+        _give_up_powers()
+    if order.largest:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (order.largest, order.largest))
+    stopping: list[bool] = []
+    signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
+    db = LandscapeDB.from_url(order.url)
+    around = Surroundings(db, clock, SystemRandom(), stop=lambda: bool(stopping), probe=probe)
+    assembly = assemble("p.yaml", database=order.url, resuming=order.resume).assembly
+    if order.resume:
+        go_on(assembly, around, LandscapeReader(db).run("latest"), {})
+    else:
+        execute(assembly, around)
+
+
+def _break() -> None:
     written = processor.Processor._write_sinks
 
     def write_late(self: processor.Processor) -> None:
@@ -50,14 +119,52 @@ if "broken" in sys.argv[4:]:
         if self.standing.phase == "publishing":
             written(self)
 
-    processor.Processor._write_sinks = write_late
+    processor.Processor._write_sinks = write_late  # type: ignore[method-assign]
 
-stopping = []
-signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
-db = LandscapeDB.from_url("sqlite:///.elspeth/landscape.db")
-around = Surroundings(db, Clock(), SystemRandom(), stop=lambda: bool(stopping), probe=probe)
-assembly = assemble("p.yaml", resuming="resume" in sys.argv[4:]).assembly
-if "resume" in sys.argv[4:]:
-    go_on(assembly, around, LandscapeReader(db).run("latest"), {})
-else:
-    execute(assembly, around)
+
+def _hurry(milliseconds: int) -> None:
+    configure = database._configure_sqlite
+
+    def configured(connection: Any, record: Any) -> None:
+        configure(connection, record)
+        connection.execute(f"PRAGMA busy_timeout={milliseconds}")
+
+    database._configure_sqlite = configured
+
+
+def _give_up_powers() -> None:
+    """Without its capabilities, root too is held by the rights of files."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    ctypes.CDLL(None).capset(header, (ctypes.c_uint32 * 6)())
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "wake" in request:
+            child = request["wake"]
+            os.kill(child, signal.SIGCONT)
+        else:
+            child = os.fork()
+            if child == 0:
+                _child(Order(**request))
+        _, status = os.waitpid(child, os.WUNTRACED)
+        code = STOPPED if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status)
+        sys.stdout.write(json.dumps({"code": code, "process": child}) + "\n")
+        sys.stdout.flush()
+
+
+def _child(order: Order) -> None:
+    code = 0
+    with (Path(order.cwd) / "victim.log").open("w") as log:
+        try:
+            carry_out(order)
+        except BaseException:  # noqa: BLE001  # whatever it is, the test reads it
+            traceback.print_exc(file=log)
+            code = 1
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
