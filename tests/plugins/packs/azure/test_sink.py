@@ -14,6 +14,7 @@ from elspeth.contracts.errors import SinkError
 from elspeth.contracts.tokens import TokenInfo
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder
+from elspeth.core.landscape.step_states import StateStart
 from elspeth.plugins.packs.azure import AzureBlobSink
 
 ROWS = [{"id": number, "name": f"n{number}"} for number in range(6)]
@@ -343,3 +344,19 @@ def test_a_container_that_is_not_there(storage: Any, context: Any) -> None:
     made.flush()
     made.publish()
     made.close()
+
+
+def test_the_call_belongs_to_the_state_of_the_token(storage: Any) -> None:
+    storage.put("a.json", "mine")
+    db = LandscapeDB.in_memory()
+    recorder = LandscapeRecorder(db)
+    token = recorder.create_token("row-1")
+    state = recorder.record_node_state(token.token_id, StateStart("out"))
+    ctx = PluginContext(run_id="run-1", node_id="out", token=token, landscape=recorder)
+    sink = storage.sink(blob_name_template="a.json", overwrite=False)
+    sink.on_start(ctx)
+    with pytest.raises(SinkError):
+        sink.write({"id": 1}, ctx)
+    sink.close()
+    assert [call.status for call in recorder.get_external_calls(state)] == ["error", "success"]
+    db.close()

@@ -4,6 +4,7 @@ import threading
 from typing import Any
 
 from elspeth.contracts.enums import CallStatus, CallType
+from elspeth.contracts.errors import ElspethError
 from elspeth.core.canonical import canonical
 from elspeth.core.landscape.call_journal import CallJournal, JournalCall
 from elspeth.core.landscape.call_log import ExternalCall
@@ -46,17 +47,33 @@ class CallBook:
         """
         with self._lock:
             calls, self._calls = self._calls, []
-        state = str(getattr(ctx, "state_id", "") or "")
+        state = self._state_of(ctx) if calls else ""
         for call in calls:
             if self._journal is not None and not state:
                 self._journal.put(_entry(external(call), self._run_id, self._state_id, self._index))
                 self._index += 1
             elif self._landscape is not None:
-                self._landscape.record_call(
-                    state or self._state_id, external(call), run_id=self._run_id or None
-                )
+                run_id = self._run_id or (None if state else "")
+                self._landscape.record_call(state or self._state_id, external(call), run_id=run_id)
         if calls and wait and self._journal is not None:
             self._journal.flush()
+
+    def _state_of(self, ctx: Any) -> str:
+        """The node state that the context names; without an engine the last one of its token, if any."""
+        if state := str(getattr(ctx, "state_id", "") or ""):
+            return state
+        token = getattr(ctx, "token", None)
+        if (
+            token is None
+            or getattr(ctx, "tokens", None)
+            or not isinstance(self._landscape, LandscapeRecorder)
+        ):
+            return ""
+        try:
+            states = self._landscape.get_node_states(token_id=str(token.token_id))
+        except ElspethError:
+            return ""  # nobody recorded this token
+        return str(states[-1].state_id) if states else ""
 
     def close(self) -> None:
         """Put down the rest. Raises LandscapeError if that fails."""
