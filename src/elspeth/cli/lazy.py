@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "verify": "Check that the audit trail is what it was when it was written.",
         "prove": "Write the proof of one row: its records, and the way from each to a signed tree head.",
         "keys": "Make a key pair that signs the heads of the audit trail.",
+        "fleet": "Plan, create, watch and destroy machines in Azure, as a file says.",
         "manifest": "Show, sign and check what a provider says it can do.",
         "purge": "Take the contents of old runs' rows and calls away; hashes and everything else stay.",
         "experiment": "Compare the variants of an experiment: which is better, and how sure are we?",

@@ -43,8 +43,18 @@ class AzureVMAdapter:
         self._options: VMOptions = options or {}
         self._sweeper = Sweeper(client.connection, rg_name, FLEET_TAG, fleet)
 
+    def prepare(self, location: str) -> None:
+        """Make the resource group if it is not there; it stays when the fleet goes."""
+        if not self._client.has_resource_group(self._rg):
+            self._client.create_resource_group(self._rg, location)
+
     def observe(self) -> World:
-        """The fleet as it is, and what bears its tag without belonging to a machine."""
+        """The fleet as it is, and what bears its tag without belonging to a machine.
+
+        A resource group that is not there has no machines.
+        """
+        if not self._client.has_resource_group(self._rg):
+            return World(())
         found = self._client.list_vms(self._rg)
         ours = [machine for machine in found if self._is_ours(machine)]
         foreign = frozenset(machine.name for machine in found if not self._is_ours(machine))
@@ -89,6 +99,8 @@ class AzureVMAdapter:
 
         Not while another apply is at work: an interface is made a moment before its machine.
         """
+        if not self._client.has_resource_group(self._rg):
+            return []
         return self._sweeper.sweep(self._client.list_vms(self._rg))
 
     def health(self) -> Mapping[str, int]:

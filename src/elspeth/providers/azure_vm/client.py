@@ -70,6 +70,15 @@ class AzureVMClient(Guest):
         with translated(f"create resource group {rg_name}"):
             self.connection.resource.resource_groups.create_or_update(rg_name, body)
 
+    def has_resource_group(self, rg_name: str) -> bool:
+        """Whether there is such a resource group."""
+        try:
+            with translated(f"look for resource group {rg_name}"):
+                self.connection.resource.resource_groups.get(rg_name)
+        except AzureNotFoundError:
+            return False
+        return True
+
     def create_vm(
         self, rg_name: str, vm_name: str, location: str, vm_size: str, **options: Unpack[VMOptions]
     ) -> VirtualMachine:
