@@ -1,5 +1,6 @@
 """What is measured, from the record of real runs, and what is said about it."""
 
+from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -263,3 +264,36 @@ def test_postgresql_says_the_same_as_sqlite(lab: Any, postgres_url: str, mode: s
         assert [flip.row_index for flip in experiment_flips("exp-1", postgres_url)] == [
             flip.row_index for flip in flips
         ]
+
+
+def test_a_look_at_a_running_run_writes_nothing(lab: Any) -> None:
+    lab.rows(100).run()
+    lab.execute("UPDATE runs SET status = 'running'")
+    found = metrics_of(lab)
+    assert found[""]["final"] is False
+    assert lab.query("SELECT COUNT(*) FROM experiment_stats") == [(0,)]
+
+
+class Balance(HTMLParser):
+    """Open tags, which must all be closed in the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, _attrs: Any) -> None:
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed(lab: Any) -> None:
+    lab.experiment["metrics"].append({"name": "cost", "value": "usage.cost"})
+    lab.rows(100).run()
+    reader = Balance()
+    reader.handle_startendtag = lambda *_: None  # type: ignore[method-assign]
+    reader.feed(compare_experiment("exp-1", lab.database).to_html())
+    reader.close()
+    assert reader.open == []
