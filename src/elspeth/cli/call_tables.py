@@ -8,10 +8,33 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from elspeth.cli.tables import table
-from elspeth.cli.text import duration, number, printable, value
+from elspeth.cli.text import duration, number, printable, quantity, value
 from elspeth.core.landscape.call_summary import CallSummary
 
 _ERROR_WIDTH = 60
+_SHOWN_DRIFTS = 5
+
+
+def called(nodes: Mapping[str, Mapping[str, Any]]) -> RenderableType:
+    """What a run's calls came to, one line per node; and what has changed, where a run was verified."""
+    lines = []
+    for node_id, node in nodes.items():
+        line = Text.assemble(("calls  ", "dim"), printable(node_id))
+        line.append(f"  {number(node['calls'])} made, {number(node['calls_succeeded'])} answered")
+        line.append(f"  {number(node['tokens_in'] + node['tokens_out'])} tokens", style="dim")
+        if node["cost"]:
+            line.append(f"  cost {node['cost']:.6g}")
+        if node["calls_reused"]:
+            line.append(f"  {number(node['calls_reused'])} taken from the record")
+        lines.append(line)
+        if node["drifted"]:
+            changed = f"  {quantity(node['drifted'], 'answer')} unlike the earlier run's"
+            lines.append(Text(changed, style="yellow"))
+        lines += [
+            Text(f"    {printable(drift['place'])}: {value(drift['changes'], _ERROR_WIDTH * 2)}")
+            for drift in node["drift"][:_SHOWN_DRIFTS]
+        ]
+    return Group(*lines)
 
 
 def call_details(summary: CallSummary) -> RenderableType:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from elspeth.api.runs import NodeSummary, RunSummary, SinkSummary
+from elspeth.cli.call_tables import called
 from elspeth.cli.styles import STATUS_STYLES
 from elspeth.cli.tables import table
 from elspeth.cli.text import duration, moment, number, place, printable, quantity, size
@@ -39,6 +40,8 @@ def run_summary(result: RunResult) -> RenderableType:
     parts.append(_sink_table(result.sinks))
     if result.outcomes:
         parts += [Text(), _outcomes(result.outcomes)]
+    if result.calls:
+        parts += [Text(), called(result.calls)]
     return Group(*parts)
 
 

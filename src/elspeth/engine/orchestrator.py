@@ -238,10 +238,6 @@ class _Run:
         if self._around.watch is None:
             return
         sinks = {name: sink.rows for name, sink in self._machine.sinks.items()}
-        metrics = {
-            name: getattr(made, "get_batch_metrics", None) for name, made in self._assembly.transforms.items()
-        }
-        calls = {name: ask() for name, ask in metrics.items() if ask is not None}
         self._around.watch(
             Progress(
                 self._run_id,
@@ -249,9 +245,15 @@ class _Run:
                 self._expected,
                 (self._around.clock.ns() - self._began) / 1e9,
                 sinks,
-                calls,
+                self._calls(),
             )
         )
+
+    def _calls(self) -> dict[str, Mapping[str, Any]]:
+        """What each node that calls out has to say of its calls."""
+        made = self._assembly.transforms.items()
+        metrics = {name: getattr(plugin, "get_batch_metrics", None) for name, plugin in made}
+        return {name: ask() for name, ask in metrics.items() if ask is not None}
 
     def _record_schemas(self) -> None:
         """Put on record what sources found their columns to be, as soon as they know."""
@@ -275,6 +277,7 @@ class _Run:
             sinks,
             self._started_at,
             (self._around.clock.ns() - self._began) / 1e9,
+            self._calls(),
         )
 
 

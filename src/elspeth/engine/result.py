@@ -33,7 +33,10 @@ class RowCounts:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """How a run ended. ``outcomes`` counts tokens by terminal state: all of them, each once."""
+    """How a run ended. ``outcomes`` counts tokens by terminal state: all of them, each once.
+
+    ``calls`` maps each node that called out to its ``get_batch_metrics()``.
+    """
 
     run_id: str
     status: RunStatus
@@ -42,6 +45,7 @@ class RunResult:
     sinks: Mapping[str, SinkResult]
     started_at: datetime
     duration_s: float
+    calls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``elspeth run --json`` prints."""
@@ -53,6 +57,9 @@ class RunResult:
             "sinks": {name: asdict(sink) for name, sink in self.sinks.items()},
             "started_at": self.started_at.isoformat(),
             "duration_s": round(self.duration_s, 6),
+            **(
+                {"calls": {name: dict(metrics) for name, metrics in self.calls.items()}} if self.calls else {}
+            ),
         }
 
 

@@ -15,7 +15,7 @@ from elspeth.contracts.errors import ConfigurationError
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.fabric.governor import BudgetExceededError
-from elspeth.testing.llm import LoopbackLLM
+from elspeth.testing.llm import Behaviour, LoopbackLLM, echo
 
 PIPELINE = """
 source: {{plugin: csv, options: {{path: rows.csv}}}}
@@ -144,3 +144,16 @@ def test_a_field_that_would_be_lost_is_found_before_the_first_row(serve: Any, wr
     Path("pipeline.yaml").write_text(text)
     result = elspeth.run("pipeline.yaml")
     assert (result.status, result.sinks["quarantine"].rows) == ("completed_with_failures", 3)
+
+
+def test_the_result_says_what_calls_came_to_and_a_verified_run_what_changed(serve: Any, write: Any) -> None:
+    server = serve()
+    write(server, 10)
+    live = elspeth.run("pipeline.yaml")
+    assert (live.calls["ask"]["calls"], live.calls["ask_again"]["tokens_in"]) == (10, 40)
+    assert live.to_dict()["calls"]["ask"]["rows_succeeded"] == 10
+    server.behaviour = Behaviour(answer=lambda body: "new" if "Say row 7" in str(body) else echo(body))
+    verified = elspeth.run("pipeline.yaml", overrides={"run_mode": "verify", "replay_from": "latest"})
+    assert verified.status == "completed"
+    assert [drift["place"] for drift in verified.calls["ask"]["drift"]] == ["7-0-1"]
+    assert verified.calls["ask_again"]["drift"][0]["changes"] == {"not_recorded": True}

@@ -93,6 +93,16 @@ class VerifySource:
         self._recorded = _Recorded(earlier.calls)
         self._metrics = metrics
         self._fail = fail
+        from deepdiff import DeepDiff  # noqa: PLC0415  # seconds to load, and only this mode needs it
+
+        self._compare = DeepDiff
+
+    def _drift(self, before: Answer | None, now: Answer) -> Mapping[str, Any]:
+        """What has changed in what was answered; ids, times and token counts don't count."""
+        if before is None:
+            return {"not_recorded": True}
+        found: Mapping[str, Any] = self._compare(_compared(before), _compared(now), verbose_level=1).to_dict()
+        return found
 
     async def answer(self, request: Request) -> Answer:
         """The new answer."""
@@ -100,7 +110,7 @@ class VerifySource:
         if answer.failure is not None and answer.failure.retryable:
             return answer
         before = self._recorded.find(request)
-        drift = _drift(before, answer)
+        drift = self._drift(before, answer)
         if not drift:
             return answer
         self._metrics.drifted += 1
@@ -113,16 +123,6 @@ class VerifySource:
     async def close(self) -> None:
         """Close the connections."""
         await self._source.close()
-
-
-def _drift(before: Answer | None, now: Answer) -> Mapping[str, Any]:
-    """What has changed in what was answered; ids, times and token counts don't count."""
-    if before is None:
-        return {"not_recorded": True}
-    from deepdiff import DeepDiff  # noqa: PLC0415  # half a second to load, and only this mode needs it
-
-    found: Mapping[str, Any] = DeepDiff(_compared(before), _compared(now), verbose_level=1).to_dict()
-    return found
 
 
 def _compared(answer: Answer) -> dict[str, Any]:
