@@ -49,7 +49,7 @@ def down_sdk(connection: str, path: Path, _size: int) -> None:
 
 
 def down_ours(connection: str, path: Path, _size: int) -> None:
-    """Download into a file, all of one version, with SHA-256 of the whole."""
+    """Download into a file, all of one version."""
     with ours(connection) as client:
         client.download_to_file(CONTAINER, "up-sdk", path)
 

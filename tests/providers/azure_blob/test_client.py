@@ -135,7 +135,7 @@ def test_ranges_of_a_large_blob(client: AzureBlobClient, container: str, tmp_pat
         == (data[9 * 1024 * KIB : 19 * 1024 * KIB])
     )
     assert client.download_blob(container, "a", offset=len(data) - 5, length=100) == data[-5:]
-    done = client.download_to_file(container, "a", tmp_path / "copy")
+    done = client.download_to_file(container, "a", tmp_path / "copy", hashed=True)
     assert (tmp_path / "copy").read_bytes() == data
     assert done.sha256 == hashlib.sha256(data).hexdigest()
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]

@@ -42,7 +42,9 @@ class BlobCache:
             return content
         fresh = self._contents / f".{os.getpid()}-{hashlib.sha256(name.name.encode()).hexdigest()[:16]}"
         try:
-            sha256 = client.download_to_file(info.container, info.name, fresh, if_match=info.etag).sha256
+            sha256 = client.download_to_file(
+                info.container, info.name, fresh, if_match=info.etag, hashed=True
+            ).sha256
             content = self._contents / f"{sha256}{Path(info.name).suffix[:16]}"
             os.replace(fresh, content)
         finally:

@@ -23,10 +23,10 @@ _NO_SUCH_RANGE = 416
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """A blob that was written to a file. ``sha256`` (hex) is that of the whole."""
+    """A blob that was written to a file. ``sha256`` (hex) is that of the whole, if it was asked for."""
 
     info: BlobInfo
-    sha256: str
+    sha256: str = ""
 
 
 class Downloads(ClientBase):
@@ -70,34 +70,35 @@ class Downloads(ClientBase):
         return _Ranges(self, container, client, if_match).pieces(offset, length)
 
     def download_to_file(
-        self, container: str, blob: str, path: Path, *, if_match: str | None = None
+        self, container: str, blob: str, path: Path, *, if_match: str | None = None, hashed: bool = False
     ) -> Downloaded:
         """Write the content to a file, which appears in one step when it is complete.
 
-        Raises what `download_blob` raises, and OSError.
+        ``hashed``: take its SHA-256 on the way, which may cost more than all the rest. Raises what `download_blob` raises, and OSError.
         """
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            done = self.download_into(container, blob, part, if_match=if_match)
+            done = self.download_into(container, blob, part, if_match=if_match, hashed=hashed)
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
         return done
 
     def download_into(
-        self, container: str, blob: str, path: Path, *, if_match: str | None = None
+        self, container: str, blob: str, path: Path, *, if_match: str | None = None, hashed: bool = False
     ) -> Downloaded:
         """The same, straight into the file: after an error it holds a part of the content."""
         reader = _Ranges(self, container, self._blob(container, blob), if_match)
         whole = hashlib.sha256()
         with open(path, "wb", buffering=0) as file:
             for piece in reader.pieces(0, None):
-                whole.update(piece)
+                if hashed:
+                    whole.update(piece)
                 view = memoryview(piece)
                 while view:
                     view = view[file.write(view) :]
         assert reader.info is not None
-        return Downloaded(reader.info, whole.hexdigest())
+        return Downloaded(reader.info, whole.hexdigest() if hashed else "")
 
 
 class _Ranges:
