@@ -74,7 +74,8 @@ class Downloads(ClientBase):
     ) -> Downloaded:
         """Write the content to a file, which appears in one step when it is complete.
 
-        ``hashed``: take its SHA-256 on the way, which may cost more than all the rest. Raises what `download_blob` raises, and OSError.
+        ``hashed``: take its SHA-256 on the way, which may cost more than all the rest.
+        Raises what `download_blob` raises, and OSError.
         """
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
