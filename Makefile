@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo demo-azure demo-llm demo-experiment test check format bench soak lock clean
+.PHONY: help setup servers demo demo-crash demo-azure demo-llm demo-experiment test check format bench soak lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ demo: setup  ## run a pipeline over 20,190 real rows, then tell one row's story
 	@# Exit code 1 says: done, and some rows were quarantined. Four are, on purpose.
 	$(BIN)/elspeth run examples/claims/pipeline.yaml || [ $$? -eq 1 ]
 	$(BIN)/elspeth explain latest --row 76
+
+demo-crash: setup  ## kill a run in the middle, resume it, prove its record, find one changed byte
+	$(BIN)/python examples/crash/demo.py
 
 node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null 2>&1 || { \
