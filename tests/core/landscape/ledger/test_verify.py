@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from elspeth.contracts.enums import RunStatus
+from elspeth.contracts.enums import CallStatus, CallType, RunStatus
+from elspeth.core.landscape.call_log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.ledger.findings import Finding
 from elspeth.core.landscape.ledger.records import KINDS
@@ -228,3 +229,23 @@ def test_a_resumed_run_states_its_end_again(sealed: Any) -> None:
     assert sealed.check().ok
     sealed.change("UPDATE runs SET status = 'failed' WHERE run_no = 1")
     assert sealed.named() == {("runs", "run_no=1", "changed")}
+
+
+def test_a_call_that_was_found_and_then_noted_is_one_leaf(landscape: LandscapeDB, record_orders: Any) -> None:
+    """The journal's thread may note a call only after the commit of a group has come upon it."""
+    recorder = LandscapeRecorder(landscape)
+    call = ExternalCall(CallType.HTTP, CallStatus.SUCCESS, {"q": 1})
+    recorder.record_call(f"{FIRST}-0-0-0.1", call, run_id=FIRST)
+    run = record_orders(landscape, FIRST)
+    landscape.proof.note(FIRST, "call", (f"{FIRST}-0-0-0.1-call-0",))
+    run.traces.clear()
+    run.errors.clear()
+    run.commit()
+    recorder.finish_run(FIRST, RunStatus.COMPLETED)
+    assert _sealed(landscape).all_findings() == []
+
+
+def test_the_end_of_an_unknown_run_makes_no_head(landscape: LandscapeDB) -> None:
+    LandscapeRecorder(landscape).finish_run("nobody", RunStatus.COMPLETED)
+    assert _sealed(landscape).runs == []
+    assert _sealed(landscape).ok

@@ -16,6 +16,7 @@ from elspeth.core.landscape.ledger.records import KINDS, OUTSIDE, Kind, RunKey, 
 from elspeth.core.landscape.ledger.tree import Tree
 
 TAG = 4
+_OUTSIDE = frozenset(kind.name for kind in OUTSIDE)
 OWN_PATHS = 1 << 30
 """From here up a path belongs to one token (`step_tokens.FIRST_OWN_PATH`, which can't be imported here)."""
 
@@ -68,6 +69,7 @@ class Ledger:
         self._stated: dict[tuple[str, tuple[Any, ...]], Any] = {}
         self._known: dict[str, set[tuple[Any, ...]]] = {}
         self._caught_up = False
+        self._found: set[tuple[str, tuple[Any, ...]]] = set()
 
     @classmethod
     def open(cls, connection: Connection, run: RunKey) -> "Ledger":
@@ -76,7 +78,7 @@ class Ledger:
         sql = placed(connection, "SELECT leaf_keys FROM tree_heads WHERE run_no = ? ORDER BY head_no")
         try:
             for row in connection.exec_driver_sql(sql, (run.run_no,)):
-                ledger._learn(unpack(bytes(row[0])))
+                ledger._learn(unpack(bytes(row[0]), without_traces=True))
                 ledger.head_no += 1
             if ledger.head_no >= 0:
                 ledger._continue(connection)
@@ -93,7 +95,7 @@ class Ledger:
             if section.contents is not None:
                 for key, values in zip(section.keys(), section.contents, strict=True):
                     self._stated[section.kind, key] = values
-            elif section.kind != "trace":
+            elif section.kind in _OUTSIDE:
                 self._known.setdefault(section.kind, set()).update(section.keys())
 
     def _continue(self, connection: Connection) -> None:
@@ -172,13 +174,8 @@ class Ledger:
             return False
         ddl = read_ddl(connection)
         name = ddl_hash(ddl)
-        known = connection.exec_driver_sql(
-            placed(connection, "SELECT 1 FROM tree_schemas WHERE schema_hash = ?"), (name,)
-        ).scalar()
-        if known is None:
-            connection.exec_driver_sql(
-                placed(connection, "INSERT INTO tree_schemas VALUES (?, ?)"), (name, ddl)
-            )
+        sql = "INSERT INTO tree_schemas VALUES (?, ?) ON CONFLICT DO NOTHING"
+        connection.exec_driver_sql(placed(connection, sql), (name, ddl))
         new.put("schema", [((0,), [name])], keep=True)
         new.put("previous", [((0,), _previous(connection, self.run))], keep=True)
         return True
@@ -202,6 +199,8 @@ class Ledger:
             if self._caught_up and kind in OUTSIDE:
                 known |= _sealed(connection, self.run, kind)
             missing = [key for key in records.read_keys(connection, kind, self.run) if key not in known]
+            # Whoever wrote these may be about to note them: they must not become leaves twice.
+            self._found.update((kind.name, key) for key in missing if kind in OUTSIDE)
             new.put(kind.name, records.read_some(connection, kind, self.run, missing))
         self._caught_up = True
 
@@ -210,6 +209,8 @@ class Ledger:
     ) -> None:
         by_kind: dict[str, list[tuple[Any, ...]]] = {}
         for kind, key in noted:
+            if (kind, key) in self._found:
+                continue
             by_kind.setdefault(kind, []).append(key)
         for kind, keys in by_kind.items():
             new.put(kind, records.read_some(connection, KINDS[kind], self.run, keys))
@@ -270,7 +271,7 @@ def _sealed(connection: Connection, run: RunKey, kind: Kind) -> set[tuple[Any, .
     found: set[tuple[Any, ...]] = set()
     sql = placed(connection, "SELECT leaf_keys FROM tree_heads WHERE run_no = ?")
     for row in connection.exec_driver_sql(sql, (run.run_no,)):
-        for section in unpack(bytes(row[0])):
+        for section in unpack(bytes(row[0]), without_traces=True):
             if section.kind == kind.name:
                 found.update(section.keys())
     return found

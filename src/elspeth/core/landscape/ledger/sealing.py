@@ -40,16 +40,17 @@ class Proof:
         """Make leaves of what the transaction wrote. Raises LandscapeError if heads were tampered with."""
         if not self.enabled:
             return None
-        ledger = self._take(connection, run_no=run_no)
+        ledger = self._take(connection, run_no)
         with self._lock:
             noted = self._noted.pop(ledger.run.run_id, [])
         return ledger.add(connection, written, noted, self.key)
 
     def close(self, connection: Connection, run_id: str) -> Head | None:
-        """Make leaves of how the run ended and of all that is none yet."""
-        if not self.enabled:
+        """Make leaves of how the run ended and of all that is none yet; None for an unknown run."""
+        run = find_run(connection, "run_id", run_id)
+        if not self.enabled or run is None:
             return None
-        ledger = self._take(connection, run_id=run_id)
+        ledger = self._take(connection, run.run_no)
         with self._lock:
             self._noted.pop(run_id, None)
         return ledger.close(connection, self.key)
@@ -65,20 +66,12 @@ class Proof:
         for anchor in self.anchors:
             anchor.put(head)
 
-    def _take(
-        self, connection: Connection, *, run_no: int | None = None, run_id: str | None = None
-    ) -> Ledger:
-        known = None
-        if run_no is None:
-            run = find_run(connection, "run_id", run_id or "")
-            run_no = run.run_no if run else -1
-        else:
-            run = None
+    def _take(self, connection: Connection, run_no: int) -> Ledger:
         with self._lock:
-            known = self._ledgers.pop(run_no, None)
-        if known is None or not known.is_last(connection):
-            run = run or find_run(connection, "run_no", run_no)
-            known = Ledger.open(connection, run or RunKey(run_no, run_id or str(run_no)))
+            ledger = self._ledgers.pop(run_no, None)
+        if ledger is None or not ledger.is_last(connection):
+            run = find_run(connection, "run_no", run_no)
+            ledger = Ledger.open(connection, run or RunKey(run_no, str(run_no)))
         with self._lock:
-            self._ahead[run_no] = known
-        return known
+            self._ahead[run_no] = ledger
+        return ledger
