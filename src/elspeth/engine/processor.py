@@ -192,12 +192,14 @@ class Processor:
         self._write_sinks()
         self._probe("sinks.flushed")
         tokens, others = workshop.pending.take()
-        touched = list(workshop.touched)
+        # Those that one node let go of and another holds now: they wait at a new place.
+        moved = {token for token in workshop.released if token in workshop.waiting}
+        touched = [token for token in workshop.touched if token not in moved]
         workshop.touched.clear()
-        reopened = [(token.row_no, token.token_no) for token in (*tokens, *touched) if token.stored]
+        reopened = [(token.row_no, token.token_no) for token in (*tokens, *touched, *moved) if token.stored]
         released = [(token.row_no, token.token_no) for token in workshop.released]
         workshop.released.clear()
-        opened = [token for token in workshop.waiting if not token.stored]
+        opened = [token for token in workshop.waiting if not token.stored or token in moved]
         if opened:
             others["waiting_tokens"] = [
                 waiting_row(workshop, token, standing.held + index) for index, token in enumerate(opened)
