@@ -29,7 +29,7 @@ tags: {{team: data}}
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ArmServer]:
     """The server, a fleet file for it, and a client that trusts its certificate."""
-    with ArmServer(speed=1000.0) as running:
+    with ArmServer(speed=300.0) as running:
 
         def client(settings: FleetSettings) -> AzureVMClient:
             return AzureVMClient(running.credential, settings.subscription_id, **running.connection())

@@ -12,7 +12,7 @@ RG, PLACE, SIZE = "rg", "westeurope", "Standard_D2s_v3"
 
 @pytest.fixture
 def server() -> Iterator[ArmServer]:
-    with ArmServer(speed=500.0) as running:
+    with ArmServer(speed=300.0) as running:
         yield running
 
 

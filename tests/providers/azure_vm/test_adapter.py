@@ -160,12 +160,12 @@ def survive(server: ArmServer, rounds: int, seed: int) -> None:
 
 @pytest.fixture
 def quick_server() -> Iterator[ArmServer]:
-    with ArmServer(speed=2000.0) as running:
+    with ArmServer(speed=300.0) as running:
         yield running
 
 
 def test_kills_and_faults_leave_nothing_behind(quick_server: ArmServer) -> None:
-    survive(quick_server, rounds=2, seed=1)
+    survive(quick_server, rounds=1, seed=1)
 
 
 @pytest.mark.soak
