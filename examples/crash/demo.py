@@ -1,4 +1,4 @@
-"""`make demo-crash`: a run is killed in the middle, goes on, and nobody can tell; then one byte is changed."""
+"""`make demo-crash`: a run is killed in the middle and goes on, nobody can tell; then one byte is changed."""
 
 import hashlib
 import shutil
