@@ -89,10 +89,9 @@ def _news(driver: Any, seconds: float) -> None:
 def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise UsageError(
-            f"{url!r} is no database URL", fix="write sqlite:///path or postgresql://…"
-        ) from error
+    except (ArgumentError, ValueError):
+        # Without the text, which may hold a password.
+        raise UsageError("that is no database URL", fix="write sqlite:///path or postgresql://…") from None
     if parsed.get_backend_name() == "postgresql":
         return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=20, max_overflow=20)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
