@@ -155,7 +155,7 @@ class Place:
         for parent in self.read(schema.token_parents_table):
             assert {parent.token_id, parent.parent_token_id} <= known
         assert self.result is not None
-        for index in range(self.result.rows.read):
+        for index in range(min(self.result.rows.read, 20)):
             self.row(index)
 
 
