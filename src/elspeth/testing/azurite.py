@@ -45,7 +45,8 @@ class Azurite:
             more = ["--cert", str(certificate.cert), "--key", str(certificate.key), "--oauth", "basic"]
         self._process = subprocess.Popen(
             [node, str(script), "--blobHost", "127.0.0.1", "--blobPort", "0",
-             "--location", str(self.directory), "--silent", "--disableTelemetry", "--skipApiVersionCheck", *more],
+             "--location", str(self.directory), "--silent",
+             "--disableTelemetry", "--skipApiVersionCheck", *more],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment(),
         )  # fmt: skip
         self.endpoint = self._listening()
