@@ -106,13 +106,13 @@ def model(knows: Mapping[str, str], otherwise: str) -> Callable[[Mapping[str, An
 def elspeth(*words: str) -> None:
     """Run a command as a user would, and show it."""
     database = () if words[0] == "run" else ("--database", DATABASE)
-    print(f"\n$ elspeth {' '.join(words)}", flush=True)  # noqa: T201
+    print(f"\n$ elspeth {' '.join(words)}", flush=True)
     subprocess.run([sys.executable, "-m", "elspeth", *words, *database], check=True)
 
 
 def say(text: str) -> None:
     """A line between the commands."""
-    print(f"\n── {text}", flush=True)  # noqa: T201
+    print(f"\n── {text}", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import time
 import traceback
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ from elspeth.engine import processor
 from elspeth.engine.orchestrator import Surroundings, execute, go_on
 from elspeth.plugins.registry import PluginCatalog
 from elspeth.plugins.transforms.passthrough import Passthrough
+from elspeth.plugins.transforms.threaded import ThreadedTransform
 
 STOPPED = 1000
 
@@ -88,8 +90,16 @@ def carry_out(order: Order) -> None:
             probe("transform")
             return super().process(row, ctx)
 
-    original = PluginCatalog.transform
-    PluginCatalog.transform = lambda self, name: Watched if name == "passthrough" else original(self, name)  # type: ignore[method-assign]
+    class Slow(ThreadedTransform):
+        name = "slow"
+
+        def work(self, row: Row, ctx: PluginContext) -> TransformResult:
+            probe("transform")
+            time.sleep(row["id"] % 7 / 2000)
+            return TransformResult.success(row)
+
+    original, own = PluginCatalog.transform, {"passthrough": Watched, "slow": Slow}
+    PluginCatalog.transform = lambda self, name: own.get(name) or original(self, name)  # type: ignore[method-assign]
     processor.GROUP_TOKENS = order.group
     processor.LOOK_NS = 0  # the clock must not decide where a group ends
     if order.broken:

@@ -317,7 +317,9 @@ experiment_assignments_table = Table(
 experiment_stats_table = Table(
     "experiment_stats",
     metadata,
-    Column("stats_key", Text, primary_key=True),  # hash of experiment, phase, metrics, runs and their last commits
+    Column(
+        "stats_key", Text, primary_key=True
+    ),  # hash of experiment, phase, metrics, runs and their last commits
     Column("experiment_id", Text, nullable=False),
     Column("totals_json", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
