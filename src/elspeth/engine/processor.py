@@ -121,6 +121,7 @@ class Processor:
                 deadline, due, batches = clock() + GROUP_NS, row_no + self._every_rows, workshop.batches
             if stopping:
                 return False
+        self._drain()  # what landed while the last row was looked for
         self.standing.rows_read = row_no
         self.commit(ctx.node_id, source, rows.position())
         if broken is not None:
