@@ -146,8 +146,9 @@ def killed_at_random(scene: Any, seed: int, kills: int) -> None:
     compared(scene, disturb)
 
 
-def test_in_flight_in_batches_and_in_joins(make_scene: Callable[..., Any]) -> None:
-    killed_at_random(make_scene(ALL_AT_ONCE), 7, 4)
+@pytest.mark.parametrize("seed", [7, 14])
+def test_in_flight_in_batches_and_in_joins(make_scene: Callable[..., Any], seed: int) -> None:
+    killed_at_random(make_scene(ALL_AT_ONCE), seed, 6)
 
 
 @pytest.mark.soak
