@@ -62,12 +62,13 @@ class Hooks:
         return [Picky]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # for longer it would be there for tests that know nothing of it
 def third_party() -> Iterator[None]:
     """`flaky` and `picky` are there, as if a package with them were installed."""
     package = SimpleNamespace(load=Hooks, value="third_party", dist=SimpleNamespace(name="third-party"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "entry_points", lambda group: [package])
+        installed = registry.entry_points
+        patch.setattr(registry, "entry_points", lambda group: [*installed(group=group), package])
         yield
 
 
@@ -355,7 +356,7 @@ class Trial:
     bench: type[Bench]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # for longer it would be there for tests that know nothing of it
 def trial(third_party: None) -> Trial:
     """Random pipelines and rows, an interpreter that is right, and a place to run them."""
     return Trial(pipelines(), ROWS, Reference, Bench)
