@@ -177,12 +177,13 @@ def waited_in_vain() -> Callable[[], bool]:
     return lambda: Slow.in_vain
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # for longer they would be there for tests that know nothing of them
 def odd_plugins() -> Iterator[None]:
     """`slow` and `odd` are there, as if a package with them were installed."""
     package = SimpleNamespace(load=Hooks, value="odd", dist=SimpleNamespace(name="odd"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "entry_points", lambda group: [package])
+        installed = registry.entry_points
+        patch.setattr(registry, "entry_points", lambda group: [*installed(group=group), package])
         yield
 
 
@@ -198,7 +199,7 @@ def any_place(tmp_path: Path, landscape_url: str, odd_plugins: None) -> Place:
     return Place(tmp_path, landscape_url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def make_place(odd_plugins: None) -> type[Place]:
     """For tests that need many places."""
     return Place
