@@ -58,7 +58,7 @@ def test_exposure_leaves_the_others_to_the_transform_as_configured(lab: Any) -> 
     whole = {row[1]: row[2] for row in lab.query(ASSIGNED)}
     lab.experiment["exposure"] = 30
     lab.run()
-    (newest,) = lab.query("SELECT MAX(run_id) FROM runs")[0]
+    (newest,) = lab.query("SELECT run_id FROM runs ORDER BY run_no DESC LIMIT 1")[0]
     part = {row[1]: row for row in lab.query(ASSIGNED) if row[8] == newest and row[5] is not None}
     assert set(part) == {unit for unit in whole if exposure_bucket("exp-1", unit) < 3000}
     assert all(row[2] == whole[unit] for unit, row in part.items())
@@ -220,7 +220,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_variants(lab: Any, mode: s
     looks = iter([False, False])
     with pytest.raises(RunInterruptedError):
         run(lab.path, database=lab.database, environ={}, stop=lambda: next(looks, True))
-    (stopped,) = lab.query("SELECT MAX(run_id) FROM runs")[0]
+    (stopped,) = lab.query("SELECT run_id FROM runs ORDER BY run_no DESC LIMIT 1")[0]
     ((before,),) = lab.query(f"SELECT COUNT(*) FROM experiment_assignments WHERE run_id = '{stopped}'")
     assert before < 20_000
     so_far = compare_experiment("exp-1", lab.database).to_dict()
