@@ -5,6 +5,7 @@ from typing import Any
 
 from elspeth.api.assemble import Assembled
 from elspeth.contracts.enums import RunMode
+from elspeth.contracts.errors import UsageError
 from elspeth.core.config import PipelineSettings
 from elspeth.core.landscape.call_journal import CallLookup, EarlierCalls
 from elspeth.core.landscape.database import LandscapeDB
@@ -16,7 +17,7 @@ def prepare_calls(db: LandscapeDB, assembled: Assembled, resumed: str | None = N
     """Give every plugin that calls out the run's governor and, in replay and verify, the earlier run.
 
     ``resumed`` is the run that goes on: what it has spent counts. Raises NotFoundError for an unknown
-    run in ``replay_from``.
+    run in ``replay_from``, UsageError where answers are needed that were purged.
     """
     settings = assembled.loaded.settings
     callers: list[Any] = [
@@ -25,14 +26,30 @@ def prepare_calls(db: LandscapeDB, assembled: Assembled, resumed: str | None = N
     if not callers:
         return
     governor = governor_of(settings)
-    if governor.budget is not None and resumed is not None:
-        governor.budget.start_from(*CallLookup(db, resumed).spent())
+    if resumed is not None:
+        made = CallLookup(db, resumed)
+        _must_have_answers(made, "it can't go on", "start a new run")
+        if governor.budget is not None:
+            governor.budget.start_from(*made.spent())
     earlier = None
     if settings.run_mode is not RunMode.LIVE:
         run = LandscapeReader(db).run(settings.replay_from or "latest")
         earlier = EarlierCalls(settings.run_mode, CallLookup(db, run.run_id))
+        _must_have_answers(
+            earlier.calls,
+            f"there is nothing to {settings.run_mode.value} from",
+            "name another run in replay_from, or set run_mode: live",
+        )
     for plugin in callers:
         plugin.governor, plugin.earlier = governor, earlier
+
+
+def _must_have_answers(calls: CallLookup, so: str, fix: str) -> None:
+    gone = calls.purged()
+    if gone:
+        raise UsageError(
+            f"run {calls.run_id} was purged: the answers of {gone} calls are gone; {so}", fix=fix
+        )
 
 
 def governor_of(settings: PipelineSettings) -> Governor:

@@ -6,7 +6,7 @@ have a transaction each. A thread of its own takes what has come in and commits 
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
@@ -20,10 +20,13 @@ from elspeth.contracts.errors import LandscapeError
 from elspeth.core.clock import Clock
 from elspeth.core.landscape.bulk import insert_rows
 from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.payloads.store import inflate_body
 from elspeth.core.landscape.tables import calls_table
 
 GAP_S = 0.004
 """The least time between the beginnings of two commits: 250 a second at most."""
+
+_BODIES = slice(10, 12)  # where they are among the columns of `calls`
 
 Done = Callable[[BaseException | None], None]
 _call = calls_table.c
@@ -61,6 +64,7 @@ class KnownCall:
     call_index: int
     status: str
     request_hash: str
+    response_hash: str | None
     response: str | None
     error: str | None
     tokens_in: int | None
@@ -173,6 +177,7 @@ class CallJournal:
 
     def _write(self, rows: list[tuple[Any, ...]]) -> None:
         try:
+            rows = self._stored(rows)
             with self._db.lock, self._db.engine.begin() as connection:
                 insert_rows(connection, calls_table, rows)
             self.commits += 1
@@ -187,6 +192,21 @@ class CallJournal:
             self._error.__cause__ = error
         except BaseException as error:  # noqa: BLE001  # whoever waits has to hear of it
             self._error = error
+
+    def _stored(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """The rows with large bodies in the payload store, durable before the rows that refer to them."""
+        by_run: dict[str, list[tuple[Any, ...]]] = {}
+        for row in rows:
+            by_run.setdefault(row[1], []).append(row)
+        found = []
+        for run_id, own in by_run.items():
+            bodies = iter(
+                self._db.payloads.put_bodies(run_id, [body for row in own for body in row[_BODIES]])
+            )
+            found += [
+                (*row[: _BODIES.start], next(bodies), next(bodies), *row[_BODIES.stop :]) for row in own
+            ]
+        return found
 
 
 class KnownKey(NamedTuple):
@@ -232,13 +252,25 @@ class CallLookup:
         return self._steps
 
     def read(self, call_id: str) -> KnownCall:
-        """One call as it was put down. Raises KeyError for an unknown one."""
+        """One call as it was put down. Raises KeyError for an unknown one, LandscapeError if its answer
+        was purged or is damaged.
+        """
         columns = [_call[name] for name in KnownCall.__slots__]
         with self._db.lock, self._db.engine.connect() as connection:
             row = connection.execute(select(*columns).where(_call.call_id == call_id)).mappings().first()
-        if row is None:
-            raise KeyError(call_id)
-        return KnownCall(**row)
+            if row is None:
+                raise KeyError(call_id)
+            if row["response"] is None and row["response_hash"] is not None:
+                raise LandscapeError(f"what call {call_id} was answered is purged", fix="start a new run")
+            response = inflate_body(connection, row["response"], row["response_hash"])
+        return KnownCall(**{**row, "response": response})
+
+    def purged(self) -> int:
+        """How many calls have lost their answers to a purge."""
+        gone = _call.response.is_(None) & _call.response_hash.is_not(None)
+        query = select(func.count()).where(_call.run_id == self.run_id, gone)
+        with self._db.lock, self._db.engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def spent(self) -> tuple[Decimal, int]:
         """What the run's calls have cost so far, and the tokens that they used."""

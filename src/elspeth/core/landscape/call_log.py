@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from elspeth.contracts.enums import CallStatus, CallType
 from elspeth.contracts.errors import CanonicalError
@@ -14,6 +14,7 @@ from elspeth.core.canonical import canonical
 from elspeth.core.clock import Clock
 from elspeth.core.landscape import ids
 from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.payloads.store import inflate_body
 from elspeth.core.landscape.records import CallRecord
 from elspeth.core.landscape.step_tokens import RecordError, find_token, transaction
 from elspeth.core.landscape.tables import calls_table
@@ -69,6 +70,7 @@ class CallRecording:
                 select(func.max(_call.call_index)).where(_call.state_id == state_id)
             ).scalar()
             index = 0 if last is None else last + 1
+            bodies = self.db.payloads.put_bodies(run_id, (request, response))
             connection.execute(
                 insert(calls_table).values(
                     call_id=f"{state_id}-call-{index}",
@@ -81,8 +83,8 @@ class CallRecording:
                     provider=call.provider,
                     request_hash=_hash(request),
                     response_hash=None if response is None else _hash(response),
-                    request=request,
-                    response=response,
+                    request=bodies[0],
+                    response=bodies[1],
                     error=None if call.error is None else _text(clean(call.error)),
                     latency_ms=call.latency_ms,
                     tokens_in=call.tokens_in,
@@ -100,9 +102,22 @@ class CallRecording:
         query = select(*columns).where(_call.state_id == state_id).order_by(_call.call_index)
         with transaction(self.db) as connection:
             rows = connection.execute(query).mappings().all()
-        return [
-            CallRecord(**{**row, "cost": None if row["cost"] is None else float(row["cost"])}) for row in rows
-        ]
+            return [call_record(connection, row) for row in rows]
+
+
+def call_record(connection: Connection, row: RowMapping) -> CallRecord:
+    """A row of ``calls`` with its bodies as they were recorded, wherever they are kept.
+
+    Raises LandscapeError if the payload store has one of them no longer, and no purge took it.
+    """
+    return CallRecord(
+        **{
+            **row,
+            "request": inflate_body(connection, row["request"], row["request_hash"]),
+            "response": inflate_body(connection, row["response"], row["response_hash"]),
+            "cost": None if row["cost"] is None else float(row["cost"]),
+        }
+    )
 
 
 def _text(value: Any) -> str:

@@ -9,6 +9,7 @@ from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape import ids
 from elspeth.core.landscape.assembling import RowMaterial, row_id_of, token_id_of
 from elspeth.core.landscape.batching import read_batches
+from elspeth.core.landscape.call_log import call_record
 from elspeth.core.landscape.lineage import Assignment
 from elspeth.core.landscape.records import CallRecord, EdgeRecord, ErrorRecord
 from elspeth.core.landscape.statements import statement
@@ -121,8 +122,7 @@ def _calls(
     for start in range(0, len(state_ids), 500):
         chunk = {"state_ids": state_ids[start : start + 500]}
         for row in connection.execute(_CALLS, chunk).mappings():
-            cost = None if row["cost"] is None else float(row["cost"])
-            found.setdefault(row["state_id"], []).append(CallRecord(**{**row, "cost": cost}))
+            found.setdefault(row["state_id"], []).append(call_record(connection, row))
     return found
 
 

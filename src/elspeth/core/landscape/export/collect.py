@@ -12,6 +12,7 @@ from elspeth.core.landscape.assembling import assemble
 from elspeth.core.landscape.export.bulk_material import read_materials
 from elspeth.core.landscape.export.record_types import RECORD_TYPES, is_binary
 from elspeth.core.landscape.lineage import NodeStateRecord, RowLineage, TokenLineage
+from elspeth.core.landscape.payloads.store import inflate_body
 from elspeth.core.landscape.records import EdgeRecord, ErrorRecord, RunRecord
 from elspeth.core.landscape.stored import PathCache
 
@@ -36,6 +37,9 @@ _BATCH_PARENTS = text(
     ORDER BY m.ordinal"""
 )
 
+_CALL_NAMES = RECORD_TYPES["calls"].names
+_BODIES = [(_CALL_NAMES.index(name), _CALL_NAMES.index(f"{name}_hash")) for name in ("request", "response")]
+
 
 def records(connection: Connection, run: RunRecord) -> Iterator[Record]:
     """Every record of a run. Two exports of an unchanged run give the same records in the same order.
@@ -47,7 +51,7 @@ def records(connection: Connection, run: RunRecord) -> Iterator[Record]:
         record_type = RECORD_TYPES[name]
         assert record_type.table is not None
         for values in _of_table(connection, run, record_type.table):
-            yield name, values
+            yield name, _with_bodies(connection, values) if name == "calls" else values
     for member in connection.execute(_MEMBERS, {"run_no": run.run_no}):
         member_id = member.token_alias or f"{run.run_id}-{member.row_no}-{member.token_no}"
         yield "batch_members", (run.run_id, member.batch_id, member_id, member.ordinal)
@@ -71,6 +75,14 @@ def _of_table(connection: Connection, run: RunRecord, table: Table) -> Iterator[
     with connection.execution_options(stream_results=True, yield_per=_BATCH).execute(query) as found:
         for row in found:
             yield (*head, *(convert[i](row[i]) for i in chosen))
+
+
+def _with_bodies(connection: Connection, values: Values) -> Values:
+    """A call with its bodies as they were, wherever they are kept."""
+    whole = list(values)
+    for body, hashed in _BODIES:
+        whole[body] = inflate_body(connection, values[body], values[hashed])
+    return tuple(whole)
 
 
 def _plain(value: Any) -> Any:

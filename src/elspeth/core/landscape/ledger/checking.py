@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from elspeth.core.landscape.ledger import records
+from elspeth.core.landscape.ledger.contents import TABLE as STORE
+from elspeth.core.landscape.ledger.contents import lost_contents
 from elspeth.core.landscape.ledger.findings import RunReport, key_text
 from elspeth.core.landscape.ledger.growth import OWN_PATHS, TAG
 from elspeth.core.landscape.ledger.heads import ORIGIN, NoteError, VerifierKey, parse_note
@@ -52,6 +54,8 @@ class RunCheck:
             self._check_rest()
             for table, key in taken_away(self._connection, self._run):
                 self.report.found(table, key, "removed", "its contents are gone, and no purge is on record")
+            for segment, why in lost_contents(self._connection, self._run):
+                self.report.found(STORE, segment, "damaged", why)
         else:
             self._without_heads()
         return report

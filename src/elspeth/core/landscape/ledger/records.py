@@ -17,6 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, Float, LargeBinary, Numeric, Table
 
 from elspeth.core.landscape import tables
+from elspeth.core.landscape.payloads.forms import body_reference
 from elspeth.core.landscape.types import UtcDateTime
 
 Record = tuple[tuple[Any, ...], list[Any]]
@@ -214,7 +215,7 @@ def _bodies() -> tuple[tuple[int, int], ...]:
 
 
 def _body_hash(body: Any, recorded: Any) -> Any:
-    if body is None:
+    if body is None or (isinstance(body, str) and body_reference(body, recorded) is not None):
         return recorded
     return sha256(body.encode("utf-8", "surrogateescape")).hexdigest() if isinstance(body, str) else body
 

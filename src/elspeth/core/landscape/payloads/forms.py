@@ -5,6 +5,9 @@
 
 The second stands in ``payload`` for both. It is the hash that a trace's leaf was made of (see
 ``ledger.leaves.content_hash``), so that a purge leaves every leaf, and every proof, as it was.
+
+``calls.request`` and ``calls.response`` may be any text. One of them is a reference only if the hash in it is
+the one that the call's own column holds: no text can hold its own hash, so none is taken for a reference.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -39,6 +42,17 @@ def parse_reference(text: str) -> Reference:
     if found is None or str(found) != text or ".." in found.segment:
         raise LandscapeError(f"a reference to the payload store can't be read: {text[:80]!r}")
     return found
+
+
+def body_reference(stored: str | None, recorded_hash: str | None) -> Reference | None:
+    """The reference that stands for the body of a call; None for a body that is there itself."""
+    if stored is None or recorded_hash is None or not stored.startswith(REFERENCE):
+        return None
+    try:
+        reference = parse_reference(stored)
+    except LandscapeError:
+        return None
+    return reference if reference.sha256 == recorded_hash else None
 
 
 def purged(content_hash: bytes) -> str:

@@ -1,4 +1,7 @@
-"""Segments: files of compressed texts, one per run and commit, written once and never changed."""
+"""Segments: files of compressed texts. What is in one never changes.
+
+Rows have one per run and commit. Calls are journaled up to 250 times a second: they share one, which grows.
+"""
 
 import os
 from collections.abc import Sequence
@@ -16,37 +19,69 @@ _LEVEL = 3
 _LARGEST = 1 << 31
 
 
+class Segment:
+    """A segment that is being written: what `put` was given is durable when it returns."""
+
+    def __init__(self, base: Path, name: str) -> None:
+        self._base = base
+        self._name = name
+        self._places: dict[str, Reference] = {}
+        self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
+        self.size = 0
+
+    def put(self, texts: Sequence[str]) -> list[Reference]:
+        """Where these texts are from now on; equal ones are there once.
+
+        Raises LandscapeError when the file can't be written, or is not as long as it was left.
+        """
+        new: dict[str, Reference] = {}
+        found, parts = [], []
+        offset = self.size or len(MAGIC)
+        for text in texts:
+            content = text.encode()
+            digest = sha256(content).hexdigest()
+            place = self._places.get(digest) or new.get(digest)
+            if place is None:
+                parts.append(self._compressor.compress(content))
+                place = new[digest] = Reference(self._name, offset, len(parts[-1]), digest)
+                offset += place.length
+            found.append(place)
+        try:
+            self._append(b"".join(parts))
+        except OSError as error:
+            raise LandscapeError(
+                f"the payload store can't be written: {error}",
+                fix="see to the disk and to your rights, or set payload_store.base_path",
+            ) from error
+        self._places.update(new)
+        self.size = offset
+        return found
+
+    def _append(self, content: bytes) -> None:
+        path, begins = self._base / self._name, self.size == 0
+        if begins:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "xb" if begins else "r+b") as file:
+            if begins:
+                file.write(MAGIC)
+            elif file.seek(0, os.SEEK_END) < self.size:
+                raise OSError(f"{path} is shorter than it was")
+            else:
+                file.seek(self.size)  # over what a write that failed may have left
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if begins:
+            for directory in (path.parent, self._base, self._base.parent):
+                _sync(directory)
+
+
 def write_segment(base: Path, segment: str, texts: Sequence[str]) -> list[Reference]:
     """Write texts to a new segment, equal ones once; durable when this returns.
 
     Raises LandscapeError when the file can't be written.
     """
-    compressor = zstandard.ZstdCompressor(level=_LEVEL, write_content_size=True)
-    path = base / segment
-    places: dict[str, Reference] = {}
-    found = []
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "xb") as file:
-            offset = file.write(MAGIC)
-            for text in texts:
-                content = text.encode()
-                digest = sha256(content).hexdigest()
-                if digest not in places:
-                    length = file.write(compressor.compress(content))
-                    places[digest] = Reference(segment, offset, length, digest)
-                    offset += length
-                found.append(places[digest])
-            file.flush()
-            os.fsync(file.fileno())
-        for directory in (path.parent, base, base.parent):
-            _sync(directory)
-    except OSError as error:
-        raise LandscapeError(
-            f"the payload store can't be written: {error}",
-            fix="see to the disk and to your rights, or set payload_store.base_path",
-        ) from error
-    return found
+    return Segment(base, segment).put(texts)
 
 
 def read_text(path: Path, reference: Reference) -> str:
@@ -68,6 +103,8 @@ def read_text(path: Path, reference: Reference) -> str:
     if len(packed) != reference.length:
         raise _damaged(path, f"it is truncated: {path.stat().st_size} bytes are left")
     try:
+        if zstandard.frame_content_size(packed) > _LARGEST:
+            raise zstandard.ZstdError("too large")
         content = zstandard.ZstdDecompressor().decompress(packed, max_output_size=_LARGEST)
     except zstandard.ZstdError as error:
         raise _damaged(

@@ -1,17 +1,18 @@
-"""The payload store: row contents too large for the database go to segments, and come back from there."""
+"""The payload store: contents too large for the database go to segments, and come back from there."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
+from threading import Lock
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL
 
-from elspeth.core.landscape.payloads.forms import REFERENCE, parse_reference
-from elspeth.core.landscape.payloads.segments import SUFFIX, read_text, write_segment
+from elspeth.core.landscape.payloads.forms import REFERENCE, body_reference, parse_reference
+from elspeth.core.landscape.payloads.segments import SUFFIX, Segment, read_text, write_segment
 
 DEFAULT_PATH = ".elspeth/payloads"
 PATH_VARIABLE = "ELSPETH_PAYLOAD_STORE__BASE_PATH"
@@ -20,6 +21,7 @@ OPTION = "elspeth_payload_store"
 """The execution option under which every connection of a landscape's engine carries its store."""
 
 _PAYLOAD, _DELTAS = 8, 9  # where they are among the columns of `traces`
+_FULL = 64 << 20  # bytes of a segment of calls, after which the next begins
 _RUN_ID = text("SELECT run_id FROM runs WHERE run_no = :run_no")
 _SETTINGS = text("SELECT settings_json FROM runs WHERE run_id = :run_id")
 
@@ -37,6 +39,8 @@ class PayloadStore:
         self.base = base
         self.threshold = threshold
         self._run_ids: dict[int, str] = {}
+        self._calls: dict[str, Segment] = {}
+        self._lock = Lock()
 
     @classmethod
     def beside(cls, url: URL) -> "PayloadStore":
@@ -86,6 +90,29 @@ class PayloadStore:
             changed[place] = (*trace[:column], str(reference), *trace[column + 1 :])
         return changed
 
+    def put_bodies(self, run_id: str, bodies: Sequence[str | None]) -> list[str | None]:
+        """The bodies of calls with references in the place of large ones, which are durable when this
+        returns. Safe to call from all threads. Raises LandscapeError when the store can't be written.
+        """
+        found = list(bodies)
+        spots = [
+            (i, body) for i, body in enumerate(bodies) if body is not None and len(body) > self.threshold
+        ]
+        if not spots or self.base is None:
+            return found
+        with self._lock:
+            segment = self._calls.get(run_id)
+            if segment is None or segment.size > _FULL:
+                name = f"{run_id}/calls-{token_hex(4)}{SUFFIX}"
+                segment = Segment(self.base, name)
+            # One that could not be written is not gone on with.
+            self._calls.pop(run_id, None)
+            references = segment.put([body for _, body in spots])
+            self._calls[run_id] = segment
+        for (i, _), reference in zip(spots, references, strict=True):
+            found[i] = str(reference)
+        return found
+
     def get(self, connection: Connection, stored: str) -> str:
         """The text that a reference leads to. Raises LandscapeError if its segment is missing or damaged."""
         reference = parse_reference(stored)
@@ -119,6 +146,12 @@ def inflate(connection: Connection, stored: str | None) -> str | None:
         return stored
     store: PayloadStore = connection.get_execution_options()[OPTION]
     return store.get(connection, stored)
+
+
+def inflate_body(connection: Connection, stored: str | None, recorded_hash: str | None) -> str | None:
+    """The body of a call as it was recorded; ``recorded_hash`` is the column that holds its hash."""
+    reference = body_reference(stored, recorded_hash)
+    return stored if reference is None else inflate(connection, str(reference))
 
 
 def _base_path(settings: Mapping[str, Any]) -> str | None:
