@@ -4,9 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, cast
 
+from elspeth.api.operations import recorded, somebody
 from elspeth.contracts.errors import UsageError
+from elspeth.core.landscape.operations import Operation, OperationStart
 from elspeth.fabric.adapter import Plan, PlanRefusedError, World
 from elspeth.fabric.fleet_file import FleetSettings, load_fleet
 
@@ -20,55 +23,67 @@ class FleetStatus:
     cost_per_hour: float
 
 
-def plan_fleet(path: str | os.PathLike[str]) -> Plan:
+def plan_fleet(path: str | os.PathLike[str], *, database: str | None = None) -> Plan:
     """What would have to be done for the fleet to be as the file says; changes nothing.
 
     Raises ConfigurationError, PlanRefusedError for a budget that is too small, and the provider's errors.
     """
     settings = load_fleet(path)
-    with _adapter(settings) as adapter:
-        return _planned(adapter, settings)
+    with _adapter(settings, "plan", database) as (adapter, record):
+        plan = _planned(adapter, settings)
+        record.note("planned", plan_dict(plan))
+        return plan
 
 
-def apply_fleet(path: str | os.PathLike[str], digest: str) -> FleetStatus:
+def apply_fleet(path: str | os.PathLike[str], digest: str, *, database: str | None = None) -> FleetStatus:
     """Do what the plan with this digest says: the one that somebody has looked at, and no other.
 
     Raises PlanRefusedError if the file or the world asks for another plan by now, and the provider's errors.
     """
     settings = load_fleet(path)
-    with _adapter(settings) as adapter:
+    with _adapter(settings, "apply", database) as (adapter, record):
         plan = _planned(adapter, settings)
+        record.note("planned", plan_dict(plan))
         if plan.digest != digest:
             raise PlanRefusedError(
                 f"the plan is {plan.digest[:16]}… now, not {digest[:16]}…: the file or the world has changed",
                 fix="look at the new plan: elspeth fleet plan",
             )
+        # Who gives a plan's digest has looked at that plan.
+        record.note("approved", {"digest": digest, "by": somebody()})
         if not plan.empty:
             adapter.prepare(settings.location)
-        return _status(settings, adapter.apply(plan))
+        status = _status(settings, adapter.apply(plan))
+        record.note("result", {"plan": digest, **status_dict(status)})
+        return status
 
 
-def fleet_status(path: str | os.PathLike[str]) -> FleetStatus:
+def fleet_status(path: str | os.PathLike[str], *, database: str | None = None) -> FleetStatus:
     """The fleet as it is."""
     settings = load_fleet(path)
-    with _adapter(settings) as adapter:
-        return _status(settings, adapter.observe())
+    with _adapter(settings, "status", database) as (adapter, record):
+        status = _status(settings, adapter.observe())
+        record.note("observed", status_dict(status))
+        return status
 
 
-def destroy_fleet(path: str | os.PathLike[str]) -> list[str]:
+def destroy_fleet(path: str | os.PathLike[str], *, database: str | None = None) -> list[str]:
     """Delete every machine of the fleet and what else bears its tag; the machines' names."""
     settings = load_fleet(path)
-    with _adapter(settings) as adapter:
+    with _adapter(settings, "destroy", database) as (adapter, record):
         names = [unit.name for unit in adapter.observe().units]
+        record.note("approved", {"deletes": names, "by": somebody()})
         adapter.destroy()
+        record.note("result", {"deleted": names})
         return names
 
 
-def sweep_fleet(path: str | os.PathLike[str]) -> list[str]:
+def sweep_fleet(path: str | os.PathLike[str], *, database: str | None = None) -> list[str]:
     """Delete what bears the fleet's tag and belongs to no machine; the ids."""
     settings = load_fleet(path)
-    with _adapter(settings) as adapter:
+    with _adapter(settings, "sweep", database) as (adapter, record):
         swept: list[str] = adapter.sweep()
+        record.note("result", {"deleted": swept})
         return swept
 
 
@@ -108,19 +123,44 @@ def make_client(settings: FleetSettings) -> Any:
 
 
 @contextmanager
-def _adapter(settings: FleetSettings) -> Iterator[Any]:
+def _adapter(settings: FleetSettings, verb: str, database: str | None) -> Iterator[tuple[Any, Operation]]:
+    """The adapter, and the operation with which every call that it makes is on record."""
     with make_client(settings) as client:
         from elspeth.providers.azure_vm.adapter import AzureVMAdapter  # noqa: PLC0415
         from elspeth.providers.azure_vm.machine import VMOptions  # noqa: PLC0415
+        from elspeth.providers.azure_vm.record import PROVIDER, record_calls  # noqa: PLC0415
 
         given = settings.model_dump(
             include={"image", "ssh_public_key", "cloud_init", "subnet_id", "public_ip", "tags"},
             exclude_none=True,
         )
         options = cast(VMOptions, given)
-        yield AzureVMAdapter(
-            client, settings.resource_group, settings.fleet, parallel=settings.parallel, options=options
+        start = OperationStart(
+            f"fleet {verb}",
+            f"{settings.resource_group}/{settings.fleet}",
+            _recorded_settings(settings),
+            PROVIDER,
+            excludes=() if verb in ("plan", "status") else ("fleet apply", "fleet destroy", "fleet sweep"),
         )
+        with recorded(start, database) as operation:
+            record_calls(client.connection, operation)
+            adapter = AzureVMAdapter(
+                client,
+                settings.resource_group,
+                settings.fleet,
+                parallel=settings.parallel,
+                options=options,
+                book=operation,
+            )
+            yield adapter, operation
+
+
+def _recorded_settings(settings: FleetSettings) -> dict[str, Any]:
+    """The fleet file, without what may hold secrets."""
+    told = settings.model_dump(mode="json", exclude_none=True)
+    if settings.cloud_init is not None:
+        told["cloud_init"] = {"sha256": sha256(settings.cloud_init.encode()).hexdigest()}
+    return told
 
 
 def _planned(adapter: Any, settings: FleetSettings) -> Plan:

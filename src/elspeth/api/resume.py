@@ -18,6 +18,7 @@ from elspeth.core.clock import Clock
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.records import NodeRecord, RunRecord
+from elspeth.core.landscape.runs import OPERATION
 from elspeth.engine.orchestrator import Surroundings, Watcher, go_on, never
 from elspeth.engine.result import RunResult
 
@@ -79,6 +80,11 @@ def _mode(run: RunRecord) -> dict[str, Any]:
 
 
 def _refuse_finished(run: RunRecord) -> None:
+    if run.run_mode == OPERATION:
+        raise UsageError(
+            f"run {run.run_id} is not of a pipeline: it is `elspeth {run.pipeline}`",
+            fix="plan again, and apply that: what was done already is left alone",
+        )
     if run.status in _FINISHED:
         raise UsageError(
             f"run {run.run_id} is complete ({run.status}): there is nothing to go on with",

@@ -8,10 +8,10 @@ import pytest
 
 from elspeth.contracts.errors import ElspethError
 from elspeth.fabric.adapter import Intent, PlanRefusedError
+from elspeth.providers.azure_vm.accounts import ArmCall
 from elspeth.providers.azure_vm.adapter import AzureVMAdapter
 from elspeth.providers.azure_vm.client import AzureVMClient
 from elspeth.providers.azure_vm.errors import ConflictError, QuotaError, ThrottledError
-from elspeth.providers.azure_vm.waiting import ArmCall
 from elspeth.testing.arm import ArmServer, Fault
 
 RG, PLACE, SIZE = "rg", "westeurope", "Standard_B1s"

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from elspeth.contracts.errors import ElspethError, NotFoundError, UsageError
+from elspeth.providers.azure_vm.accounts import ArmCall
 from elspeth.providers.azure_vm.client import AzureVMClient
 from elspeth.providers.azure_vm.errors import (
     AzureNotFoundError,
@@ -20,7 +21,6 @@ from elspeth.providers.azure_vm.errors import (
 )
 from elspeth.providers.azure_vm.machine import VMState
 from elspeth.providers.azure_vm.operations import FileOperationStore
-from elspeth.providers.azure_vm.waiting import ArmCall
 from elspeth.testing.arm import ArmServer, Fault
 
 RG, PLACE, SIZE = "rg", "westeurope", "Standard_D2s_v3"

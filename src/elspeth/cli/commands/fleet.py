@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from elspeth.cli.options import AsJson, command_app, examples
+from elspeth.cli.options import AsJson, Database, command_app, examples
 from elspeth.cli.output import emit_json, note, say
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ def fleet() -> None:
 
 
 @app.command(epilog=examples(PLAN))
-def plan(file: File, as_json: AsJson = False) -> int:
+def plan(file: File, database: Database = None, as_json: AsJson = False) -> int:
     """Show what would be created, changed and deleted, and what it would cost. Changes nothing."""
     from elspeth.api.fleet import plan_dict, plan_fleet  # noqa: PLC0415
 
-    found = plan_fleet(file)
+    found = plan_fleet(file, database=database)
     if as_json:
         emit_json(plan_dict(found))
         return 0
@@ -61,20 +61,21 @@ def apply(
             "--digest", metavar="DIGEST", help="Of the plan that you have looked at.", show_default=False
         ),
     ],
+    database: Database = None,
     as_json: AsJson = False,
 ) -> int:
     """Do what a plan says, if it is still the plan. Costs money from now on."""
     from elspeth.api.fleet import apply_fleet  # noqa: PLC0415
 
-    return _show(apply_fleet(file, digest), as_json=as_json)
+    return _show(apply_fleet(file, digest, database=database), as_json=as_json)
 
 
 @app.command(epilog=examples(STATUS))
-def status(file: File, as_json: AsJson = False) -> int:
+def status(file: File, database: Database = None, as_json: AsJson = False) -> int:
     """Show the fleet as it is, and what bears its tag without belonging to a machine."""
     from elspeth.api.fleet import fleet_status  # noqa: PLC0415
 
-    return _show(fleet_status(file), as_json=as_json)
+    return _show(fleet_status(file, database=database), as_json=as_json)
 
 
 @app.command(epilog=examples(DESTROY))
@@ -83,6 +84,7 @@ def destroy(
     yes: Annotated[
         bool, typer.Option("--yes", help="Really: machines and their disks are gone for good.")
     ] = False,
+    database: Database = None,
     as_json: AsJson = False,
 ) -> int:
     """Delete every machine of the fleet, with disks, interfaces and addresses, and nothing else."""
@@ -91,7 +93,7 @@ def destroy(
 
     if not yes:
         raise UsageError("this deletes machines and their disks for good", fix="say so: --yes")
-    gone = destroy_fleet(file)
+    gone = destroy_fleet(file, database=database)
     if as_json:
         emit_json({"deleted": gone})
         return 0
@@ -102,11 +104,11 @@ def destroy(
 
 
 @app.command(epilog=examples(SWEEP))
-def sweep(file: File, as_json: AsJson = False) -> int:
+def sweep(file: File, database: Database = None, as_json: AsJson = False) -> int:
     """Delete what bears the fleet's tag and belongs to no machine: left by creations that failed."""
     from elspeth.api.fleet import sweep_fleet  # noqa: PLC0415
 
-    gone = sweep_fleet(file)
+    gone = sweep_fleet(file, database=database)
     if as_json:
         emit_json({"deleted": gone})
         return 0

@@ -35,7 +35,7 @@ class RunStart:
     settings: Mapping[str, Any]
     config_hash: str
     pipeline: str = ""
-    run_mode: RunMode = RunMode.LIVE
+    run_mode: RunMode | str = RunMode.LIVE
     elspeth_version: str = ""
 
 

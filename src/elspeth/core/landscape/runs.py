@@ -10,10 +10,15 @@ from elspeth.core.landscape.statements import statement
 from elspeth.core.landscape.tables import artifacts_table, edges_table, nodes_table, runs_table
 
 LATEST = "latest"
+OPERATION = "operation"
+"""The ``run_mode`` of what was done to things outside (`operations`), not to rows."""
 _NAMED = 5
 
 # Plain text: compiling these from table objects would take longer than running them.
 _NEWEST_FIRST = statement(runs_table, RunRecord, "ORDER BY started_at DESC, run_no DESC LIMIT :limit")
+_LATEST = statement(
+    runs_table, RunRecord, "WHERE run_mode <> 'operation' ORDER BY started_at DESC, run_no DESC LIMIT 1"
+)
 _RUN = statement(runs_table, RunRecord, "WHERE run_id = :run_id")
 _NODES = statement(nodes_table, NodeRecord, "WHERE run_id = :run_id ORDER BY sequence_in_pipeline, node_id")
 _EDGES = statement(edges_table, EdgeRecord, "WHERE run_id = :run_id ORDER BY edge_id")
@@ -28,12 +33,12 @@ def read_runs(connection: Connection, limit: int) -> list[RunRecord]:
 
 
 def read_run(connection: Connection, run: str) -> RunRecord:
-    """The run with this id, or the newest one for ``latest``. Raises NotFoundError."""
+    """The run with this id, or the newest of a pipeline for ``latest``. Raises NotFoundError."""
     if run == LATEST:
-        newest = read_runs(connection, 1)
-        if not newest:
+        newest = connection.execute(_LATEST).mappings().one_or_none()
+        if newest is None:
             raise NotFoundError("no run is on record here", fix="run a pipeline first: elspeth run FILE")
-        return newest[0]
+        return RunRecord(**newest)
     row = connection.execute(_RUN, {"run_id": run}).mappings().one_or_none()
     if row is None:
         raise _unknown_run(connection, run)

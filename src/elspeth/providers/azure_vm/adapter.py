@@ -1,9 +1,10 @@
 """`AzureVMAdapter`: a fleet of virtual machines in one resource group."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
 
+from elspeth.core.landscape.operations import Operation
 from elspeth.fabric.adapter import Intent, Plan, Unit, World, check_plan, make_plan
 from elspeth.providers.azure_vm.client import AzureVMClient
 from elspeth.providers.azure_vm.errors import AzureNotFoundError, ConflictError, QuotaError
@@ -25,6 +26,7 @@ class AzureVMAdapter:
     """The machines of one resource group that bear the fleet's tag; nothing else is ever changed or deleted.
 
     ``options`` are for every machine that is made (`VMOptions`), ``parallel`` how many are made at once.
+    ``book``: where it is put down, before it is done, that a machine is created, changed or deleted.
     """
 
     def __init__(
@@ -35,8 +37,10 @@ class AzureVMAdapter:
         *,
         parallel: int = 8,
         options: VMOptions | None = None,
+        book: Operation | None = None,
     ) -> None:
         self._client = client
+        self._book = book
         self._rg = rg_name
         self._fleet = fleet
         self._parallel = parallel
@@ -79,18 +83,17 @@ class AzureVMAdapter:
         there = {unit.name: unit for unit in before.units}
         self._check_quota(plan, there)
         targets = {unit.name: unit for unit in (*plan.creates, *plan.changes)}
-        self._each(
-            self._delete,
-            [name for name in plan.deletes if name in there and there[name] != targets.get(name)],
-        )
-        self._each(self._change, [unit for unit in plan.changes if there.get(unit.name) != unit])
+        gone = [name for name in plan.deletes if name in there and there[name] != targets.get(name)]
+        self._each("delete", self._delete, [there[name] for name in gone], plan.digest)
+        changed = [unit for unit in plan.changes if there.get(unit.name) != unit]
+        self._each("change", self._change, changed, plan.digest)
         remaining = [unit for unit in plan.creates if there.get(unit.name) != unit]
-        self._each(lambda unit: self._create(unit, plan.digest), remaining)
+        self._each("create", lambda unit: self._create(unit, plan.digest), remaining, plan.digest)
         return self.observe()
 
     def destroy(self) -> None:
         """Delete every machine of the fleet, then what else bears its tag."""
-        self._each(self._delete, [unit.name for unit in self.observe().units])
+        self._each("delete", self._delete, list(self.observe().units))
         self.sweep()
 
     def sweep(self) -> list[str]:
@@ -143,8 +146,8 @@ class AzureVMAdapter:
         if machine.state is not VMState.RUNNING:
             self._client.start_vm(self._rg, unit.name)
 
-    def _delete(self, name: str) -> None:
-        self._client.delete_vm(self._rg, name)
+    def _delete(self, unit: Unit) -> None:
+        self._client.delete_vm(self._rg, unit.name)
 
     def _check_quota(self, plan: Plan, there: Mapping[str, Unit]) -> None:
         missing = [unit for unit in plan.creates if unit.name not in there]
@@ -157,13 +160,25 @@ class AzureVMAdapter:
                     fix="ask for more quota in the portal (Usage + quotas), or plan fewer machines",
                 )
 
-    def _each(self, do: Any, items: list[Any]) -> None:
-        if not items:
+    def _each(self, action: str, do: Callable[[Unit], None], units: list[Unit], digest: str = "") -> None:
+        if not units:
             return
-        with ThreadPoolExecutor(min(self._parallel, len(items))) as pool:
-            outcomes = [pool.submit(do, item) for item in items]
+
+        def one(unit: Unit) -> None:
+            with self._recorded(action, unit, digest):
+                do(unit)
+
+        with ThreadPoolExecutor(min(self._parallel, len(units))) as pool:
+            outcomes = [pool.submit(one, unit) for unit in units]
         for outcome in outcomes:
             outcome.result()
+
+    def _recorded(self, action: str, unit: Unit, digest: str) -> AbstractContextManager[object]:
+        """What is about to be done to a machine, on record before it is."""
+        if self._book is None:
+            return nullcontext()
+        facts = {"size": unit.size, "location": unit.location, "spot": unit.spot, "resource_group": self._rg}
+        return self._book.unit(unit.name, action, facts | ({"plan": digest} if digest else {}))
 
     def _is_ours(self, machine: VirtualMachine) -> bool:
         return machine.tags.get(FLEET_TAG) == self._fleet

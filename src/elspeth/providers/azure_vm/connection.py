@@ -9,8 +9,9 @@ from uuid import uuid4
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import HttpResponseError
 
+from elspeth.providers.azure_vm.accounts import ArmCall, Listener
 from elspeth.providers.azure_vm.operations import MemoryOperationStore, OperationStore, PendingOperation
-from elspeth.providers.azure_vm.waiting import ArmCall, ClockedTransport, GrowingPolling, Waiter, WallClock
+from elspeth.providers.azure_vm.waiting import ClockedTransport, GrowingPolling, Waiter, WallClock
 
 RETRIES = 10
 """How often the SDK tries a request again (429, 5xx, no answer); it waits as the server says, at most 120 s.
@@ -25,7 +26,9 @@ class ConnectionOptions(TypedDict, total=False):
     ``base_url`` and ``credential_scopes``: another cloud, or a server for tests. ``connection_verify``: a
     file with the authority's certificate. ``polling_interval``: seconds until the second look at an
     operation, doubled from look to look up to 32. ``clock``: time, for tests. ``operations``: where
-    operations under way are remembered. ``on_call``: told of every request, in the thread that made it.
+    operations under way are remembered. ``on_call``: told of every request, in the thread that made it;
+    ``on_request``: told of method and path of one that may change something before it is sent, which it is
+    not if this raises.
     """
 
     base_url: str
@@ -35,6 +38,7 @@ class ConnectionOptions(TypedDict, total=False):
     clock: Waiter
     operations: OperationStore
     on_call: Callable[[ArmCall], None]
+    on_request: Callable[[str, str], None]
 
 
 class Connection:
@@ -52,6 +56,7 @@ class Connection:
         self._first_delay = float(options.get("polling_interval", 1.0))
         self._factory = credential_factory or _default_credential
         self._options = options
+        self.listener = Listener(options.get("on_request"), options.get("on_call"))
         self._open: list[Any] = []
         # Several threads share a client, and each client must be made once.
         self._lock = RLock()
@@ -101,7 +106,7 @@ class Connection:
     def _made(self, kind: Any) -> Any:
         transport = ClockedTransport(
             self.clock,
-            self._options.get("on_call"),
+            self.listener,
             connection_verify=self._options.get("connection_verify", True),
         )
         options: dict[str, Any] = {"retry_total": RETRIES, "retry_status": RETRIES, "transport": transport}

@@ -1,0 +1,46 @@
+"""Calls to Azure Resource Manager as the landscape keeps them."""
+
+from elspeth.contracts.enums import CallStatus, CallType
+from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.operations import Operation
+from elspeth.providers.azure_vm.accounts import ArmCall
+from elspeth.providers.azure_vm.connection import Connection
+
+PROVIDER = "azure_vm"
+
+
+def record_calls(connection: Connection, operation: Operation) -> None:
+    """Put every request of this connection on record with the operation, from now on.
+
+    One that may change something is announced before it is sent, and its answer is durable before anybody
+    sees it.
+    """
+    connection.listener.on_request = lambda method, path: operation.intend({"method": method, "path": path})
+    connection.listener.on_call = lambda call: operation.record_call(
+        external(call), durable=call.method not in ("GET", "HEAD")
+    )
+
+
+def external(call: ArmCall) -> ExternalCall:
+    """A request as the landscape keeps it."""
+    request = {"method": call.method, "path": call.path, "api_version": call.api_version, "body": call.body}
+    response = {
+        "status": call.status,
+        "request_id": call.request_id,
+        "retry_after": call.retry_after,
+        "body_sha256": call.response_hash,
+    }
+    error = {
+        "reason": call.code or (f"http_{call.status}" if call.status else "no_answer"),
+        "error": call.message,
+    }
+    return ExternalCall(
+        CallType.ARM,
+        CallStatus.SUCCESS if call.ok else CallStatus.ERROR,
+        {name: value for name, value in request.items() if value not in (None, "")},
+        response={name: value for name, value in response.items() if value not in (None, "")},
+        error=None if call.ok else error,
+        latency_ms=round(call.latency_ms, 3),
+        provider=PROVIDER,
+        attempt=call.attempt,
+    )

@@ -1,0 +1,178 @@
+"""Operations: what is done to things outside is a run like any other, and on record before it is done."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from elspeth.contracts.enums import CallStatus, CallType
+from elspeth.contracts.errors import NotFoundError
+from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.leases import RunHeldError
+from elspeth.core.landscape.ledger.verify import verify
+from elspeth.core.landscape.operations import OperationStart, operation
+from elspeth.core.landscape.reader import LandscapeReader
+from elspeth.core.landscape.recorder import LandscapeRecorder
+
+START = OperationStart("fleet apply", "rg/web", {"fleet": "web"}, "azure_vm", excludes=("fleet apply",))
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[LandscapeDB]:
+    opened = LandscapeDB.from_url(f"sqlite:///{tmp_path}/landscape.db")
+    yield opened
+    opened.close()
+
+
+def clean(db: LandscapeDB) -> bool:
+    """Whether the whole record proves itself."""
+    with db.reading() as connection:
+        return verify(connection).ok
+
+
+def call(path: str, status: CallStatus = CallStatus.SUCCESS) -> ExternalCall:
+    return ExternalCall(
+        CallType.ARM, status, {"method": "PUT", "path": path}, {"status": 201}, latency_ms=3.0
+    )
+
+
+def test_an_operation_is_a_run_and_each_thing_a_row_with_its_calls(db: LandscapeDB) -> None:
+    with operation(db, START) as doing:
+        digest = doing.note("planned", {"creates": ["web-000"]})
+        doing.record_call(call("/list"))
+        with doing.unit("web-000", "create", {"size": "small"}) as unit:
+            doing.record_call(call("/web-000"))
+            unit.facts["state"] = "running"
+    reader = LandscapeReader(db)
+    run = reader.run(doing.run_id)
+    assert (run.status, run.pipeline, run.run_mode) == ("completed", "fleet apply rg/web", "operation")
+    assert len(digest) == 64
+    row = reader.row_lineage(run.run_id, 0)
+    assert row.row_id.startswith("web-000@")
+    token = row.tokens[0]
+    assert (token.outcome, token.sink_name) == ("COMPLETED", "done")
+    assert [made.call_type for made in token.calls] == ["arm"]
+    assert token.states[0].output_data == {
+        "name": "web-000", "action": "create", "size": "small", "state": "running",
+    }  # fmt: skip
+    own = LandscapeRecorder(db).get_external_calls(f"{run.run_id}-azure_vm")
+    assert [made.request for made in own] == ['{"method":"PUT","path":"/list"}']
+    assert clean(db)
+    with pytest.raises(NotFoundError):
+        reader.run("latest")
+
+
+def test_what_fails_is_a_row_that_failed_with_the_reason(db: LandscapeDB) -> None:
+    def fail() -> None:
+        raise ValueError("no more machines")
+
+    with (
+        operation(db, START) as doing,
+        pytest.raises(ValueError, match="no more"),
+        doing.unit("web-000", "create", {}),
+    ):
+        fail()
+    reader = LandscapeReader(db)
+    assert reader.run(doing.run_id).status == "completed_with_failures"
+    token = reader.row_lineage(doing.run_id, 0).tokens[0]
+    assert (token.outcome, token.sink_name) == ("FAILED", "failed")
+    assert token.errors[0].reason == {"error": "no more machines"}
+    assert clean(db)
+
+
+def test_the_intent_is_on_record_before_anything_is_done(db: LandscapeDB) -> None:
+    with operation(db, START) as doing, doing.unit("web-000", "create", {"size": "small"}):
+        reader = LandscapeReader(db)
+        before = reader.row_lineage(doing.run_id, 0)
+        assert before.source_data == {"name": "web-000", "action": "create", "size": "small"}
+        assert [state.status for state in before.tokens[0].states] == ["running"]
+
+
+def test_a_change_outside_of_any_unit_is_announced(db: LandscapeDB) -> None:
+    with operation(db, START) as doing:
+        doing.intend({"method": "PUT", "path": "/group"})
+        with doing.unit("web-000", "create", {}):
+            doing.intend({"method": "PUT", "path": "/web-000"})
+    with db.reading() as connection:
+        events = connection.exec_driver_sql("SELECT kind, detail FROM run_events").all()
+    assert [tuple(event) for event in events] == [("intent", '{"method":"PUT","path":"/group"}')]
+
+
+def test_an_exception_ends_the_operation_as_failed_and_names_itself(db: LandscapeDB) -> None:
+    def break_it() -> None:
+        raise ValueError("the list was refused")
+
+    with pytest.raises(ValueError, match="refused"), operation(db, START) as doing:
+        break_it()
+    run = LandscapeReader(db).run(doing.run_id)
+    assert (run.status, run.error) == ("failed", "the list was refused")
+
+
+CHILD = """
+import os, sys
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.operations import OperationStart, operation
+start = OperationStart("fleet apply", "rg/web", {}, "azure_vm")
+with operation(LandscapeDB.from_url(sys.argv[1]), start) as doing, doing.unit("web-000", "create", {}):
+    print(doing.run_id, flush=True)
+    sys.stdin.readline()
+    os._exit(9)
+"""
+
+
+@pytest.fixture
+def other(db: LandscapeDB) -> Iterator[subprocess.Popen[str]]:
+    """Another process, in the middle of an apply; a line to its input kills it."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(db.engine.url)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with child:
+        yield child
+        child.kill()
+
+
+def told(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline().strip()
+
+
+def test_one_whose_process_died_is_closed_by_the_next(db: LandscapeDB, other: subprocess.Popen[str]) -> None:
+    run_id = told(other)
+    other.communicate("die\n")
+    with operation(db, START):
+        pass
+    reader = LandscapeReader(db)
+    run = reader.run(run_id)
+    assert (run.status, run.error) == ("interrupted", "its process died")
+    assert reader.row_lineage(run_id, 0).tokens[0].states[0].status == "running"
+    assert clean(db)
+
+
+def test_two_on_one_subject_are_refused_while_the_other_lives(
+    db: LandscapeDB, other: subprocess.Popen[str]
+) -> None:
+    told(other)
+    at_work = pytest.raises(RunHeldError, match="`elspeth fleet apply rg/web` is at work: process")
+    with at_work, operation(db, START):
+        pass
+    looking = OperationStart("fleet status", "rg/web", {}, "azure_vm")
+    with operation(db, looking):
+        pass
+    other.communicate("die\n")
+
+
+def test_secrets_that_can_be_told_stay_out(db: LandscapeDB) -> None:
+    with operation(db, START) as doing:
+        doing.note("planned", {"password": "hunter2hunter2"})
+        with doing.unit("web-000", "create", {"client_secret": "hunter2hunter2"}):
+            told = {"token": "hunter2hunter2"}
+            doing.record_call(ExternalCall(CallType.ARM, "error", told, error="sig=hunter2hunter2"))
+    database = db.engine.url.database
+    assert database is not None
+    assert b"hunter2" not in b"".join(path.read_bytes() for path in Path(database).parent.iterdir())
