@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from elspeth import ElspethError, run, validate
+from elspeth.api.runs import show_run
 from elspeth.contracts.errors import ConfigurationError
 from elspeth.providers.azure_blob.client import AzureBlobClient
 from elspeth.testing.azurite import KEY, Azurite
@@ -103,6 +104,38 @@ def test_from_blobs_to_blobs(bench: Bench) -> None:
     assert artifacts["review"] == hashlib.sha256(review).hexdigest()
     found = bench.client.get_blob_properties(bench.container, "out/review.jsonl")
     assert found.metadata["elspeth_run_id"] == result.run_id
+
+
+def test_a_blob_after_every_so_many_rows(bench: Bench) -> None:
+    result = run(
+        bench.pipeline(
+            {
+                "review": {"blob_path": "review.jsonl", "rows_per_blob": 300},
+                "approved": {"blob_path": "approved.csv"},
+            },
+            blob_pattern="in/*",
+        )
+    )
+    names = list(bench.client.list_blob_names(bench.container, "review"))
+    blobs = [bench.client.download_blob(bench.container, name) for name in names]
+    assert [number for data in blobs for number in ids(data)] == [row["id"] for row in LARGE]
+    recorded = bench.ask(
+        "SELECT path_or_uri, content_hash, size_bytes, rows FROM artifacts WHERE sink_node_id = 'review'"
+    )
+    assert sorted(recorded) == [
+        (
+            f"{bench.server.url}/{bench.container}/{name}",
+            hashlib.sha256(data).hexdigest(),
+            len(data),
+            data.count(b"\n"),
+        )
+        for name, data in zip(names, blobs, strict=True)
+    ]
+    assert result.sinks["review"].path == f"{bench.server.url}/{bench.container}/review-0000*.jsonl"
+    (sink,) = [one for one in show_run(result.run_id).sinks if one.sink == "review"]
+    assert sink.artifact is not None
+    assert sink.artifact.size_bytes == sum(map(len, blobs))
+    assert len(sink.parts) == len(blobs) == -(-len(LARGE) // 300)
 
 
 def test_every_call_is_on_record_and_no_secret_is(bench: Bench) -> None:

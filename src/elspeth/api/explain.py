@@ -12,7 +12,7 @@ from elspeth.contracts.errors import NotFoundError, UsageError
 from elspeth.core.expressions import EVALUATION_ERRORS, compile_expression, describe
 from elspeth.core.landscape import ids
 from elspeth.core.landscape.reader import LandscapeReader
-from elspeth.core.landscape.records import ArtifactRecord, NodeRecord, RunRecord
+from elspeth.core.landscape.records import ArtifactRecord, NodeRecord, RunRecord, by_sink
 from elspeth.core.landscape.runs import LATEST
 
 
@@ -96,7 +96,7 @@ def _surroundings(
     reader: LandscapeReader, run: RunRecord
 ) -> tuple[dict[str, NodeRecord], dict[str, ArtifactRecord]]:
     nodes = {node.node_id: node for node in reader.nodes(run.run_id)}
-    return nodes, {artifact.sink_node_id: artifact for artifact in reader.artifacts(run.run_id)}
+    return nodes, by_sink(reader.artifacts(run.run_id))
 
 
 def row_index(run: RunRecord, row: int | str) -> int:

@@ -13,6 +13,7 @@ from elspeth.core.landscape.records import (
     NodeTiming,
     RunCounts,
     RunRecord,
+    by_sink,
 )
 from elspeth.core.landscape.reproducibility import PurgeRecord, Reproducibility, reproducibility
 
@@ -21,12 +22,13 @@ __all__ = ["NodeSummary", "RunSummary", "SinkSummary", "list_runs", "run_dict", 
 
 @dataclass(frozen=True, slots=True)
 class SinkSummary:
-    """What reached a sink. ``artifact`` is None while it has published nothing."""
+    """What reached a sink. ``artifact`` is None while it has published nothing; ``parts`` are its files."""
 
     sink: str
     plugin: str
     rows: int
     artifact: ArtifactRecord | None
+    parts: tuple[ArtifactRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ def show_run(run: str = "latest", database: str | None = None) -> RunSummary:
         found = reader.run(run)
         counts = reader.counts(found.run_id)
         timings = reader.node_timings(found.run_id)
-        artifacts = {artifact.sink_node_id: artifact for artifact in reader.artifacts(found.run_id)}
+        parts = reader.artifacts(found.run_id)
+        artifacts = by_sink(parts)
         nodes = reader.nodes(found.run_id)
         errors = reader.error_groups(found.run_id)
         purge = reader.purge(found.run_id)
@@ -94,6 +97,7 @@ def show_run(run: str = "latest", database: str | None = None) -> RunSummary:
                 node.plugin_name,
                 counts.sinks.get(node.node_id, 0),
                 artifacts.get(node.node_id),
+                tuple(part for part in parts if part.sink_node_id == node.node_id),
             )
             for node in nodes
             if node.node_type == "sink"
@@ -109,7 +113,8 @@ def show_run(run: str = "latest", database: str | None = None) -> RunSummary:
 
 def _sink(item: SinkSummary) -> dict[str, Any]:
     published = artifact_dict(item.artifact) or {"path": None, "sha256": None, "bytes": None}
-    return {"plugin": item.plugin, **published, "rows": item.rows}
+    several = {"parts": [artifact_dict(part) for part in item.parts]} if len(item.parts) > 1 else {}
+    return {"plugin": item.plugin, **published, "rows": item.rows, **several}
 
 
 def _node(item: NodeSummary) -> dict[str, Any]:

@@ -75,13 +75,29 @@ class RowFailure:
 class Artifact:
     """What a sink left behind: where, and SHA-256 (hex) and size in bytes of the whole of it.
 
-    ``content_hash`` and ``size_bytes`` are None where the thing has none (a database table).
+    ``content_hash`` and ``size_bytes`` are None where the thing has none (a database table). A sink that
+    leaves several things gives each as one of the ``parts``, which are what goes on record; its own
+    ``path_or_uri`` is then a pattern that fits them all.
     """
 
     path_or_uri: str
     content_hash: str | None
     size_bytes: int | None
     rows: int
+    parts: "tuple[Artifact, ...]" = ()
+
+
+def glob_of(names: Sequence[str]) -> str:
+    """A name with ``*`` for what differs between these (at least one), which are otherwise alike."""
+    head = _common(names)
+    rest = [name[len(head) :] for name in names]
+    tail = _common([one[::-1] for one in rest])[::-1]
+    return head if not any(rest) else f"{head}*{tail}"
+
+
+def _common(names: Sequence[str]) -> str:
+    first, last = min(names), max(names)
+    return first[: next((at for at, char in enumerate(first) if not last.startswith(char, at)), len(first))]
 
 
 class Plugin(Protocol):

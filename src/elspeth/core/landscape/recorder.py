@@ -169,7 +169,8 @@ class LandscapeRecorder(TokenRecording, StateRecording, BatchRecording, Assignme
             if lease is not None:
                 give_back(connection, lease, now)
             connection.execute(delete(artifacts_table).where(artifacts_table.c.run_id == run_id))
-            for number, (sink, artifact) in enumerate(artifacts):
+            parts = [(sink, one) for sink, whole in artifacts for one in whole.parts or (whole,)]
+            for number, (sink, artifact) in enumerate(parts):
                 connection.execute(
                     insert(artifacts_table).values(
                         artifact_id=f"{run_id}-a{number}",

@@ -1,9 +1,11 @@
 """What a run as a whole left on record, as values."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from elspeth.contracts.plugins import glob_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,24 @@ class ArtifactRecord:
     size_bytes: int | None
     rows: int
     created_at: datetime
+
+
+def by_sink(artifacts: Iterable[ArtifactRecord]) -> dict[str, ArtifactRecord]:
+    """Sink → what it published. Several things of one sink are told as one, whose path fits them all."""
+    found: dict[str, list[ArtifactRecord]] = {}
+    for artifact in artifacts:
+        found.setdefault(artifact.sink_node_id, []).append(artifact)
+    return {sink: parts[0] if len(parts) == 1 else _together(parts) for sink, parts in found.items()}
+
+
+def _together(parts: Sequence[ArtifactRecord]) -> ArtifactRecord:
+    return replace(
+        parts[0],
+        path_or_uri=glob_of([part.path_or_uri for part in parts]),
+        content_hash=None,
+        size_bytes=sum(part.size_bytes or 0 for part in parts),
+        rows=sum(part.rows for part in parts),
+    )
 
 
 @dataclass(frozen=True, slots=True)

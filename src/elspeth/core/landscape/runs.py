@@ -23,7 +23,7 @@ _RUN = statement(runs_table, RunRecord, "WHERE run_id = :run_id")
 _NODES = statement(nodes_table, NodeRecord, "WHERE run_id = :run_id ORDER BY sequence_in_pipeline, node_id")
 _EDGES = statement(edges_table, EdgeRecord, "WHERE run_id = :run_id ORDER BY edge_id")
 _ARTIFACTS = statement(
-    artifacts_table, ArtifactRecord, "WHERE run_id = :run_id ORDER BY sink_node_id, created_at"
+    artifacts_table, ArtifactRecord, "WHERE run_id = :run_id ORDER BY sink_node_id, created_at, path_or_uri"
 )
 
 

@@ -290,6 +290,28 @@ def test_a_blob_that_comes_into_being_meanwhile_is_not_overwritten(storage: Any,
     assert storage.get("out.jsonl") == b"quicker"
 
 
+def test_what_is_shown_before_the_end_does_not_spoil_the_hash(storage: Any, context: Any) -> None:
+    first = storage.sink(blob_path="out.json")
+    first.on_start(context("run-1", 0))
+    first.write(ROWS[:2], context("run-1", 2))
+    first.flush()
+    position = first.position()
+    first.close()
+    second = storage.sink(blob_path="out.json")
+    ctx = PluginContext(run_id="run-1")
+    second.on_start(ctx)
+    second.restore(position)
+    second.write(ROWS[2:4], ctx)
+    second.write([], ctx)
+    second.flush()
+    assert [row["id"] for row in json.loads(storage.get("out.json"))] == [0, 1, 2, 3]
+    second.write(ROWS[4], ctx)
+    artifact = second.publish()
+    second.close()
+    assert [row["id"] for row in json.loads(storage.get("out.json"))] == [0, 1, 2, 3, 4]
+    assert artifact.content_hash == hashlib.sha256(storage.get("out.json")).hexdigest()
+
+
 def test_run_id_in_the_path_tags_and_content_type(storage: Any, context: Any) -> None:
     sink = storage.sink(
         blob_path="runs/{run_id}/out.csv",

@@ -15,7 +15,7 @@ import orjson
 from elspeth.contracts.enums import RunStatus
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape.export.columns import Fields, Origin
-from elspeth.core.landscape.records import ArtifactRecord, NodeRecord, RunCounts, RunRecord
+from elspeth.core.landscape.records import ArtifactRecord, NodeRecord, RunCounts, RunRecord, by_sink
 from elspeth.core.secrets import Redactor
 
 PRODUCER = "urn:elspeth:openlineage"
@@ -52,7 +52,7 @@ class RunStory:
         self.sinks = [
             node for node in nodes if node.node_type == "sink" and node.plugin_name not in ("discard", "null")
         ]
-        self.artifacts = {artifact.sink_node_id: artifact for artifact in artifacts}
+        self.artifacts = by_sink(artifacts)
         self.datasets = {
             node.node_id: dataset(run, node, self.artifacts.get(node.node_id))
             for node in (*self.sources, *self.sinks)

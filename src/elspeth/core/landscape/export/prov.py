@@ -13,7 +13,7 @@ import orjson
 
 from elspeth.core.canonical import dump
 from elspeth.core.landscape.lineage import RowLineage, TokenLineage
-from elspeth.core.landscape.records import ArtifactRecord, EdgeRecord, NodeRecord, RunRecord
+from elspeth.core.landscape.records import ArtifactRecord, EdgeRecord, NodeRecord, RunRecord, by_sink
 
 NAMESPACE = "urn:elspeth:"
 XSD = "http://www.w3.org/2001/XMLSchema#"
@@ -126,9 +126,7 @@ def row_document(
     row: RowLineage,
 ) -> dict[str, Any]:
     """All of one row as PROV-JSON: every token's row before and after every step."""
-    story = _RowStory(
-        _Base(run, {node.node_id: node for node in nodes}), {a.sink_node_id: a for a in artifacts}
-    )
+    story = _RowStory(_Base(run, {node.node_id: node for node in nodes}), by_sink(artifacts))
     for token in sorted(row.tokens, key=lambda token: token.token_no):
         story.token(row, token)
     return story.base.document.to_dict()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from elspeth.contracts.errors import SinkError
+from elspeth.contracts.plugins import Artifact
 from elspeth.plugins.sinks.part_file import PartFile
 from elspeth.providers.azure_blob.blocks import BLOCK_ID_CHARS
 from elspeth.providers.azure_blob.client import AzureBlobClient
@@ -35,6 +36,8 @@ class Place:
     content_type: str = "application/octet-stream"
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    successor: bool = False
+    """Whether an earlier process of the run may still be about, and stage blocks."""
 
     @property
     def url(self) -> str:
@@ -90,7 +93,7 @@ class BlobPart(PartFile):
     def _generation(self) -> str:
         """Deterministic for the first process of a run, new for every other one: it may have a ghost."""
         key = f"{self._place.run_id}/{self._place.blob}"
-        if self._earlier:
+        if self._earlier or self._place.successor:
             key += f"/{len(self._earlier)}/{uuid.uuid4()}"
         return hashlib.sha256(key.encode()).hexdigest()[:_GENERATION_CHARS]
 
@@ -213,14 +216,19 @@ class BlobPart(PartFile):
         return done
 
     def _read_back(self, etag: str) -> None:
-        """Hash what is in the blob now, and put the hash into its metadata."""
+        """Hash what is in the blob now, and put the hash into its metadata.
+
+        An ending that is only for show does not count to what was written.
+        """
         place = self._place
-        self._hash = hashlib.sha256()
+        self._hash, whole, left = hashlib.sha256(), hashlib.sha256(), self.size
         for piece in place.client.stream_blob(place.container, place.blob, if_match=etag):
-            self._hash.update(piece)
+            self._hash.update(piece[:left])
+            whole.update(piece)
+            left -= min(left, len(piece))
         self._known = True
         found = place.client.get_blob_properties(place.container, place.blob)
-        known = {**found.metadata, SHA256_KEY: self._hash.hexdigest()}
+        known = {**found.metadata, SHA256_KEY: whole.hexdigest()}
         self._etag = place.client.set_metadata(place.container, place.blob, known, if_match=etag)
 
     def cut(self, size: int) -> None:
@@ -237,10 +245,12 @@ class BlobPart(PartFile):
         place.client.stage_block(place.container, place.blob, self._own.block(index, variant), bytes(data))
 
 
-def is_of_run(client: AzureBlobClient, container: str, blob: str, run_id: str) -> bool | None:
-    """Whether a blob was written by this run; None if there is no such blob."""
+def made_by_run(place: Place) -> Artifact | None:
+    """What a process of this run made visible there (``rows`` are not known); None if none did."""
     try:
-        found = client.get_blob_properties(container, blob)
+        found = place.client.get_blob_properties(place.container, place.blob)
     except BlobNotFoundError:
         return None
-    return found.metadata.get(RUN_KEY) == run_id
+    if found.metadata.get(RUN_KEY) != place.run_id:
+        return None
+    return Artifact(place.url, found.metadata.get(SHA256_KEY), found.size, 0)

@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from elspeth.contracts.errors import SinkError
 from elspeth.contracts.plugins import Artifact, PluginContext, Row, RowFailure
-from elspeth.plugins.packs.azure.blob_part import BlobPart, Place
+from elspeth.plugins.packs.azure.blob_part import BlobPart, Place, made_by_run
 from elspeth.plugins.sinks.csv_sink import CsvSink
 from elspeth.plugins.sinks.file_sink import FileSink
 from elspeth.plugins.sinks.json_sink import JsonSink
@@ -61,6 +62,7 @@ class _Staged(FileSink):
 
     def restore(self, position: Mapping[str, Any]) -> None:
         self._segments = position.get("segments", ())
+        self._place = replace(self._place, successor=True)
         super().restore(position)
 
     def show(self) -> None:
@@ -94,13 +96,34 @@ class _Parquet(ParquetSink):
         self._place = place
         self._directory = directory
         self._uploaded = False
+        self._before: Artifact | None = None
         directory.mkdir(parents=True, exist_ok=True)
         super().__init__({**options, "path": str(directory / Path(options["path"]).name)})
 
     def show(self) -> None:
         """Not before the end: half a Parquet file is none."""
 
+    def restore(self, position: Mapping[str, Any]) -> None:
+        """Go on with what is on this machine; a blob that is there already is complete."""
+        found = made_by_run(self._place) if position.get("started") else None
+        if found is None:
+            super().restore(position)
+        else:
+            self._before = replace(found, rows=int(position["rows"]))
+
+    def write(self, rows: Sequence[Row], ctx: PluginContext) -> Sequence[RowFailure]:
+        if rows and self._before is not None:
+            raise SinkError(f"{self._place.url} is complete: no row can be added to it")
+        return super().write(rows, ctx)
+
+    def position(self) -> Mapping[str, Any]:
+        if self._before is not None:
+            return {"started": True, "rows": self._before.rows}
+        return super().position()
+
     def publish(self) -> Artifact:
+        if self._before is not None:
+            return self._before
         place = self._place
         local = Path(super().publish().path_or_uri)
         stream, self._stream = self._stream, None  # it stays for a resume until the blob is there

@@ -1,6 +1,7 @@
 """The ``azure_blob`` sink: rows into blobs (extra ``azure``)."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,9 +9,11 @@ from typing import Any, ClassVar
 from elspeth.contracts.enums import Determinism
 from elspeth.contracts.errors import SinkError
 from elspeth.contracts.plugins import Artifact, PluginContext, Row, RowFailure
-from elspeth.plugins.packs.azure.blob_part import Place, is_of_run
+from elspeth.plugins.packs.azure.blob_part import Place, made_by_run
 from elspeth.plugins.packs.azure.many_blobs import ManyBlobs
+from elspeth.plugins.packs.azure.names import BlobName
 from elspeth.plugins.packs.azure.one_blob import OneBlob, open_blob
+from elspeth.plugins.packs.azure.parts import BlobParts, PartMaker
 from elspeth.plugins.packs.azure.record import CallBook
 from elspeth.plugins.packs.azure.sink_options import CONTENT_TYPES, AzureBlobSinkOptions
 from elspeth.plugins.sinks.base import BaseSink
@@ -25,7 +28,7 @@ _SPOOL = Path(".elspeth") / "azure"
 
 
 class AzureBlobSink(BaseSink):
-    """Rows into Azure Blob Storage: one blob per row (`blob_name_template`) or one per run (`blob_path`).
+    """Rows into Azure Blob Storage: a blob per row (`blob_name_template`), or per run or so many rows.
 
     One per run: what was written is staged at every commit, and becomes visible in one step at the end;
     a resumed run goes on behind what was committed. One per row: names must be good and different, else
@@ -79,10 +82,20 @@ class AzureBlobSink(BaseSink):
             self._many = ManyBlobs(self._place(""), options.name(), self._encoder(), options.concurrency)
             return
         directory = _SPOOL / f"{self._run_id or 'run'}-{self._node_id}"
-        place = self._place(options.name().render({}, self._run_variables()))
         inner = {"schema": options.schema_.model_dump(mode="json"), **options.format_options()}
-        self._one = open_blob(options.form, inner, place, directory)
+        if options.rows_per_blob:
+            maker = PartMaker(self._numbered, options.form, inner, directory, options.rows_per_blob)
+            self._one = BlobParts(maker)
+            return
+        self._one = open_blob(options.form, inner, self._place(self._blob_name()), directory)
         self._one.on_start(PluginContext(run_id=self._run_id, node_id=self._node_id))
+
+    def _blob_name(self, **more: str) -> str:
+        name: BlobName = self.options.name()
+        return name.render({}, {**self._run_variables(), **more})
+
+    def _numbered(self, part: int) -> Place:
+        return self._place(self._blob_name(part=f"{part:05d}"))
 
     def _place(self, blob: str) -> Place:
         assert self._client is not None
@@ -136,7 +149,7 @@ class AzureBlobSink(BaseSink):
         if self._client is None:
             self.on_start(ctx)
         batch = [rows] if isinstance(rows, dict) else rows
-        self._by_hand = False
+        unseen, self._by_hand = self._by_hand, False
         failures: Sequence[RowFailure]
         with self._on_record(ctx):
             if self._many is not None:
@@ -147,7 +160,8 @@ class AzureBlobSink(BaseSink):
                 self._require_absent()
                 self._one.original_headers = self.original_headers
                 failures = self._one.write(batch, ctx)
-        self._by_hand = self.completes_by_hand and not getattr(ctx, "tokens", ())
+        if not getattr(ctx, "tokens", ()):
+            self._by_hand = unseen or (self.completes_by_hand and bool(batch))
         return failures
 
     def _variables(self, ctx: PluginContext, index: int) -> dict[str, str]:
@@ -166,14 +180,13 @@ class AzureBlobSink(BaseSink):
 
     def _require_absent(self) -> None:
         """Find out before the work what the commit would find out after it."""
-        if self._blob_checked or self.options.overwrite:
+        if self._blob_checked or self.options.overwrite or self.options.rows_per_blob:
             return
         assert self._client is not None
         self._blob_checked = True
-        blob = self.options.name().render({}, self._run_variables())
-        container = self.options.container
-        if not (self._restored and is_of_run(self._client, container, blob, self._run_id)):
-            self._client.require_absent(container, blob)
+        place = self._place(self._blob_name())
+        if not (self._restored and made_by_run(place)):
+            self._client.require_absent(place.container, place.blob)
 
     def flush(self) -> None:
         """Stage what was written: it survives the death of this process."""
@@ -223,8 +236,9 @@ class AzureBlobSink(BaseSink):
             self._require_absent()
             artifact = self._one.publish()
         self._published = True
-        place = self._place(self.options.name().render({}, self._run_variables()))
-        return Artifact(place.url, artifact.content_hash, artifact.size_bytes, artifact.rows)
+        if artifact.parts:
+            return artifact
+        return replace(artifact, path_or_uri=self._place(self._blob_name()).url)
 
     def probe(self) -> str:
         """Which identity was tried, and that it may write. Raises BlobError if it may not."""
@@ -240,9 +254,7 @@ class AzureBlobSink(BaseSink):
         """The blob's URL, as far as it is known before the run."""
         options = self.options
         account = options.account_url or f"https://{options.account_name or 'account'}.blob.core.windows.net"
-        return [
-            f"{account.rstrip('/')}/{options.container}/{options.blob_name_template or options.blob_path}"
-        ]
+        return [f"{account.rstrip('/')}/{options.container}/{options.name().template}"]
 
     def _on_record(self, ctx: PluginContext | None = None) -> "_OnRecord":
         return _OnRecord(self._book, ctx)

@@ -43,6 +43,12 @@ class AzureBlobSinkOptions(SinkOptions, AzureAccess):
         min_length=1,
         description="One blob per run: its name, with {run_id} and {timestamp}.",
     )
+    rows_per_blob: int | None = Field(
+        default=None,
+        gt=0,
+        description="With `blob_path`: a new blob after so many rows. Its number, from 00000, takes the place "
+        "of {part} in the name, or comes before its ending.",
+    )
     format: Format | None = Field(
         default=None,
         description="json (per run: an array), jsonl, csv, parquet, text; default: by the name's ending, "
@@ -85,6 +91,8 @@ class AzureBlobSinkOptions(SinkOptions, AzureAccess):
     def _fits(self) -> Self:
         if bool(self.blob_name_template) == bool(self.blob_path):
             raise ValueError("give blob_name_template (one blob per row) or blob_path (one blob per run)")
+        if self.blob_name_template and self.rows_per_blob:
+            raise ValueError("rows_per_blob needs blob_path: blob_name_template makes one blob per row")
         try:
             self.name()
         except ValueError as error:
@@ -122,8 +130,19 @@ class AzureBlobSinkOptions(SinkOptions, AzureAccess):
         """The template of names. Raises ValueError."""
         if self.blob_name_template:
             return BlobName(self.blob_name_template)
-        return BlobName(self.blob_path or "", ("run_id", "timestamp"), fields=False)
+        if not self.rows_per_blob:
+            return BlobName(self.blob_path or "", ("run_id", "timestamp"), fields=False)
+        return BlobName(numbered(self.blob_path or ""), ("run_id", "timestamp", "part"), fields=False)
 
     def format_options(self) -> dict[str, Any]:
         """What was given of the options that only some formats have."""
         return {name: getattr(self, name) for name in _FORMAT_OPTIONS if getattr(self, name) is not None}
+
+
+def numbered(path: str) -> str:
+    """A template with ``{part}``: the one that was given, or one with it before the ending."""
+    if "{part}" in path:
+        return path
+    folder, slash, file = path.rpartition("/")
+    stem, dot, ending = file.rpartition(".")
+    return f"{folder}{slash}{stem}-{{part}}{dot}{ending}" if stem else f"{path}-{{part}}"
