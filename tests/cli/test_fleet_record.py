@@ -80,3 +80,26 @@ def test_the_record_of_a_fleet_proves_itself_and_is_exported(capsys: pytest.Capt
     assert "virtualMachines/web-000" in Path("out.jsonl").read_text(encoding="utf-8")
     assert main(["resume", run["run_id"]]) == 2
     assert "it is `elspeth fleet apply rg/web`" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("applied")
+def test_why_does_this_machine_exist_who_approved_it_what_did_it_cost(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["explain", "--resource", "web-001"]) == 0
+    told = capsys.readouterr().out
+    assert "web-001  of rg/web  exists" in told
+    assert "create" in told
+    assert "approved by " in told
+    assert "PUT Microsoft.Compute/virtualMachines/web-001 → 201" in told
+    assert "less than a cent: " in told
+    assert main(["explain", "--resource", "web-001", "--json"]) == 0
+    story = json.loads(capsys.readouterr().out)["resources"][0]
+    assert story["approved_by"] == [story["deeds"][0]["decisions"][0]["by"]]
+    assert story["deeds"][0]["plan"]["digest"] == story["deeds"][0]["facts"]["plan"]
+    assert story["billed"][0]["price_per_hour"] == 0.01
+    assert 0 < story["cost"] < 0.01
+    assert main(["explain", "--resource", "web-01"]) == 2
+    assert "did you mean web-0" in capsys.readouterr().err
+    assert main(["explain", "--resource", "web-001", "--row", "0"]) == 2
+    assert "can't be combined with --row" in capsys.readouterr().err

@@ -13,6 +13,7 @@ from elspeth.cli.conversations import conversation
 from elspeth.cli.decisions import decision_lines
 from elspeth.cli.flow import Flow
 from elspeth.cli.gatherings import made_of, taken_up, taken_up_at
+from elspeth.cli.resource_tree import arm_call
 from elspeth.cli.styles import END_STYLES, STATUS_STYLES
 from elspeth.cli.text import duration, moment, place, printable, quantity, value
 from elspeth.core.landscape.lineage import Assignment, Changes, NodeStateRecord, RowLineage, TokenLineage
@@ -188,6 +189,8 @@ def _error(error: ErrorRecord) -> Text:
 
 
 def _call(call: CallRecord) -> Text:
+    if call.call_type == "arm":
+        return arm_call(call)
     text = Text().append(f"{call.call_type} call", style="blue").append(f"{_GAP}{call.status}")
     if call.provider:
         text.append(f"{_GAP}{printable(call.provider)}")
