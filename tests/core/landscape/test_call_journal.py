@@ -71,3 +71,21 @@ def test_a_database_that_refuses_is_told_to_everybody(landscape: LandscapeDB) ->
         journal.flush()
     with pytest.raises(LandscapeError):
         journal.close()
+
+
+def test_a_commit_that_need_not_wait_for_the_disk_leaves_others_as_they_were(sqlite_url: str) -> None:
+    db = LandscapeDB.from_url(sqlite_url)
+    journal = CallJournal(db, gap_s=0.0, sync_s=3600.0)
+    for number in range(3):
+        journal.put(call(number, latency_ms=5.0))
+        journal.flush()
+    assert journal.commits == 3
+    with db.engine.connect() as other:
+        # Committed is committed, also for those who look from outside.
+        assert other.execute(text("SELECT COUNT(*) FROM calls")).scalar() == 3
+    journal.close()
+    connections = [db.engine.connect() for _ in range(3)]
+    assert [c.exec_driver_sql("PRAGMA synchronous").scalar() for c in connections] == [2, 2, 2]
+    for connection in connections:
+        connection.close()
+    db.close()

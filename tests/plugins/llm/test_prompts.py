@@ -37,6 +37,22 @@ def test_templates(template: str, prompt: str) -> None:
 
 @pytest.mark.parametrize(
     "template",
+    [
+        "{{ row.name }}\n",
+        "a {{ row['name'] }}\n\n",
+        "{{row.items}}{{ row.none }} {{- row.nested }}",
+        "<{{ row.name }}>",
+        "\n",
+    ],
+)
+def test_the_short_way_through_a_plain_template_ends_where_the_long_one_does(template: str) -> None:
+    row = {**ROW, "none": None}
+    long_way = PromptTemplate("{% if true %}{% endif %}" + template).render(row)
+    assert PromptTemplate(template).render(row) == long_way
+
+
+@pytest.mark.parametrize(
+    "template",
     ["{{ row.nope }}", "{{ nope }}", "{{ nope.deeper }}", "{{ nope | upper }}", "{% if nope %}{% endif %}",
      "{% for x in nope %}{% endfor %}", "{{ nope + 1 }}"],
 )  # fmt: skip

@@ -2,17 +2,23 @@
 
 A call can't be undone, so it must not wait for the commit of its row, and 500 calls a second can't
 have a transaction each. A thread of its own takes what has come in and commits it in one go.
+
+With ``sync_s`` most commits in an SQLite file don't wait for the disk: what they hold outlives this
+process at once, and a loss of power at the latest ``sync_s`` later, or as soon as the engine commits
+(its commits wait for the disk, and for all that was written to the log before). So no row's result is
+ever durable without its calls.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from elspeth.contracts.enums import CallStatus, CallType, RunMode
@@ -25,7 +31,10 @@ from elspeth.core.landscape.tables import calls_table
 
 GAP_S = 0.004
 """The least time between the beginnings of two commits: 250 a second at most."""
+LONGEST_GAP_S = 0.04
+_GAP_SHARE = 1 / 32
 
+_LATENCY = [column.name for column in calls_table.columns].index("latency_ms")
 _BODIES = slice(10, 12)  # where they are among the columns of `calls`
 
 Done = Callable[[BaseException | None], None]
@@ -37,6 +46,7 @@ class JournalCall:
     """One completed call. Texts are kept as they are and must hold no secrets.
 
     ``call_index`` must be free in its state. ``cost`` is in the currency of the provider's account.
+    ``request_hash`` may be given by who knows it already.
     """
 
     run_id: str
@@ -53,6 +63,7 @@ class JournalCall:
     tokens_in: int | None = None
     tokens_out: int | None = None
     cost: Decimal | None = None
+    request_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,9 @@ class CallJournal:
     runs; if the database refuses, every callback gets the LandscapeError, and so does `close`.
     ``committed`` is called on the journal's thread with the number of calls of each group, also of one
     that the database refused.
+
+    Between the beginnings of two commits are at least ``gap_s`` seconds, and more for slow calls: a
+    32nd of what calls take, at most 40 ms. ``sync_s``: see above; 0 is for calls that nobody makes again.
     """
 
     def __init__(
@@ -87,11 +101,15 @@ class CallJournal:
         *,
         committed: Callable[[int], None] | None = None,
         gap_s: float = GAP_S,
+        sync_s: float = 0.0,
     ) -> None:
         self._db = db
         self._committed = committed
         self._clock = clock or Clock()
         self._gap_s = gap_s
+        self._sync_s = sync_s if db.is_file else 0.0
+        self._synced_at = 0.0
+        self._held: Connection | None = None
         self._exact = db.engine.dialect.name == "postgresql"  # SQLite's driver knows no decimals
         self._wake = threading.Condition()
         self._rows: list[tuple[Any, ...]] = []
@@ -110,7 +128,8 @@ class CallJournal:
         cost = call.cost if call.cost is None or self._exact else float(call.cost)
         row = (
             f"{call.state_id}-call-{call.call_index}", call.run_id, call.state_id, call.call_index,
-            call.call_type.value, call.status.value, call.attempt, call.provider, request_hash(call.request),
+            call.call_type.value, call.status.value, call.attempt, call.provider,
+            call.request_hash or request_hash(call.request),
             None if response is None else request_hash(response), call.request, response, error,
             call.latency_ms, call.tokens_in, call.tokens_out, cost, now,
         )  # fmt: skip
@@ -156,6 +175,14 @@ class CallJournal:
         self._wake.notify()
 
     def _work(self) -> None:
+        try:
+            self._go_on()
+        finally:
+            if self._held is not None:
+                self._held.exec_driver_sql("PRAGMA synchronous=FULL")  # the pool's next owner relies on it
+                self._held.close()
+
+    def _go_on(self) -> None:
         due = 0.0
         while True:
             with self._wake:
@@ -164,10 +191,11 @@ class CallJournal:
                 if self._closing and not (self._rows or self._after):
                     return
             time.sleep(max(0.0, due - time.monotonic()))
-            due = time.monotonic() + self._gap_s
+            began = time.monotonic()
             with self._wake:
                 rows, self._rows = self._rows, []
                 after, self._after = self._after, []
+            due = began + self._gap(rows)
             if rows and self._error is None:
                 self._write(rows)
             if rows and self._committed is not None:
@@ -175,10 +203,17 @@ class CallJournal:
             for done in after:
                 done(self._error)
 
+    def _gap(self, rows: list[tuple[Any, ...]]) -> float:
+        """Who waits for a slow call can wait a little longer for its record."""
+        if not rows or not self._sync_s:
+            return self._gap_s
+        mean_s = sum(row[_LATENCY] or 0.0 for row in rows) / len(rows) / 1000
+        return min(max(self._gap_s, mean_s * _GAP_SHARE), LONGEST_GAP_S)
+
     def _write(self, rows: list[tuple[Any, ...]]) -> None:
         try:
             rows = self._stored(rows)
-            with self._db.lock, self._db.engine.begin() as connection:
+            with self._db.lock, self._transaction() as connection:
                 insert_rows(connection, calls_table, rows)
             self.commits += 1
             for row in rows:
@@ -207,6 +242,23 @@ class CallJournal:
                 (*row[: _BODIES.start], next(bodies), next(bodies), *row[_BODIES.stop :]) for row in own
             ]
         return found
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        if not self._sync_s:
+            with self._db.engine.begin() as connection:
+                yield connection
+            return
+        if self._held is None:
+            self._held = self._db.engine.connect()
+        now = time.monotonic()
+        due = now - self._synced_at >= self._sync_s
+        self._held.exec_driver_sql(f"PRAGMA synchronous={'FULL' if due else 'NORMAL'}")
+        self._held.rollback()  # SQLAlchemy's, which the PRAGMA has begun: there is none in the database
+        with self._held.begin():
+            yield self._held
+        if due:
+            self._synced_at = now
 
 
 class KnownKey(NamedTuple):

@@ -81,6 +81,11 @@ class LandscapeDB:
             raise
         return db
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is an SQLite file, to which each connection is one of its own."""
+        return self.engine.dialect.name == "sqlite" and not isinstance(self.engine.pool, StaticPool)
+
     def close(self) -> None:
         """Give back every connection. An in-memory landscape is gone after this."""
         self.engine.dispose()

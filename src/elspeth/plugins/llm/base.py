@@ -23,7 +23,7 @@ from elspeth.plugins.llm.loop import LoopThread
 from elspeth.plugins.llm.metrics import CallMetrics
 from elspeth.plugins.llm.options import CallOptions
 from elspeth.plugins.llm.pump import Asking, Pump, Retries, Surroundings
-from elspeth.plugins.llm.queries import Query, body_of, compile_queries
+from elspeth.plugins.llm.queries import Query, compile_queries, frame_of
 from elspeth.plugins.llm.recording import CallRecord, record_for
 from elspeth.plugins.llm.replay import ReplaySource, VerifySource
 from elspeth.plugins.llm.spending import Purse
@@ -237,11 +237,8 @@ class BaseLLMTransform(BaseTransform):
     async def _pump(self, around: Surroundings) -> Pump:
         options = self.options
         way = self._endpoint.structured if options.structured == "auto" else options.structured
-        bodies = []
-        for query in self.queries:
-            body = body_of(query, options, self._endpoint.model)
-            bodies.append(body if query.form is None else body | query.form.request(way))
-        asking = Asking(self.queries, tuple(bodies), way != "json_schema", options.repair_turns)
+        frames = tuple(frame_of(query, options, self._endpoint.model, way) for query in self.queries)
+        asking = Asking(self.queries, frames, way != "json_schema", options.repair_turns)
         retries = Retries(
             options.max_attempts,
             options.initial_delay_seconds,

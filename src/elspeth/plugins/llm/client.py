@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from dataclasses import replace
 
 import aiohttp
+from yarl import URL
 
 from elspeth.plugins.llm.calling import Request, Timeouts
 from elspeth.plugins.llm.completion import Answer, read_completion
@@ -23,6 +23,8 @@ class HttpSource:
 
     def __init__(self, endpoint: Endpoint, timeouts: Timeouts, connections: int) -> None:
         self._endpoint = endpoint
+        self._url = URL(endpoint.url, encoded=True)
+        self._secrets = [(secret.encode(), mark.encode()) for secret, mark in endpoint.secrets.items()]
         self._headers = {"content-type": "application/json", "accept": "application/json", **endpoint.headers}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=60, ttl_dns_cache=300),
@@ -43,32 +45,30 @@ class HttpSource:
                 token = await asyncio.to_thread(self._endpoint.bearer)
                 headers = {**headers, "authorization": f"Bearer {token}"}
             async with self._session.post(
-                self._endpoint.url, data=request.text.encode(), headers=headers, allow_redirects=False
+                self._url, data=request.text.encode(), headers=headers, allow_redirects=False
             ) as response:
                 body = await response.read()
-            answer = read_completion(response.status, _lower(response), self._cleaned(body))
+            took_ms = (time.perf_counter() - began) * 1000
+            return read_completion(response.status, response.headers, self._cleaned(body), took_ms)
         except TimeoutError as error:
-            answer = Answer(failure=Failure(Kind.TIMEOUT, self._too_slow(error)))
+            failure = Failure(Kind.TIMEOUT, self._too_slow(error))
         except aiohttp.ClientConnectorError as error:
             reason = f"{error.host} can't be reached: {_cause(error)}"
-            answer = Answer(failure=Failure(Kind.CONNECTION_FAILED, reason))
+            failure = Failure(Kind.CONNECTION_FAILED, reason)
         except aiohttp.ClientPayloadError:
-            answer = Answer(failure=Failure(Kind.MALFORMED_RESPONSE, "the response ended before its end"))
+            failure = Failure(Kind.MALFORMED_RESPONSE, "the response ended before its end")
         except (aiohttp.ClientError, OSError) as error:
-            answer = Answer(
-                failure=Failure(Kind.CONNECTION_FAILED, f"the connection was lost: {_cause(error)}")
-            )
-        return replace(answer, latency_ms=(time.perf_counter() - began) * 1000)
+            failure = Failure(Kind.CONNECTION_FAILED, f"the connection was lost: {_cause(error)}")
+        return Answer(failure=failure, latency_ms=(time.perf_counter() - began) * 1000)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
 
     def _cleaned(self, body: bytes) -> bytes:
-        for secret, mark in self._endpoint.secrets.items():
-            raw = secret.encode()
-            if raw in body:
-                body = body.replace(raw, mark.encode())
+        for secret, mark in self._secrets:
+            if secret in body:
+                body = body.replace(secret, mark)
         return body
 
     def _too_slow(self, error: TimeoutError) -> str:
@@ -77,10 +77,6 @@ class HttpSource:
         if isinstance(error, aiohttp.SocketTimeoutError):
             return f"nothing came for {self._timeouts.first_byte:g} s"
         return f"no answer within {self._timeouts.total:g} s"
-
-
-def _lower(response: aiohttp.ClientResponse) -> dict[str, str]:
-    return {name.lower(): value for name, value in response.headers.items()}
 
 
 def _cause(error: BaseException) -> str:

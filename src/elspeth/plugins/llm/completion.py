@@ -30,26 +30,33 @@ class Answer:
     cost: Decimal | None = None
 
 
-def read_completion(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-    """The answer in an HTTP response. Never raises: what can't be read is a failure."""
+def read_completion(status: int, headers: Mapping[str, str], body: bytes, latency_ms: float = 0.0) -> Answer:
+    """The answer in an HTTP response. Never raises: what can't be read is a failure.
+
+    ``headers`` must find lower-case names.
+    """
     request_id = headers.get("x-request-id") or headers.get("apim-request-id")
     try:
         data = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _unreadable(status, headers, body)
+        return _unreadable(status, headers, body, latency_ms)
     recorded = _record(status, request_id, body)
     if status >= 400:
-        return Answer(failure=http_failure(status, data, headers), recorded=recorded, request_id=request_id)
-    return answer_from(data, recorded, request_id, status=status)
+        failure = http_failure(status, data, headers)
+        return Answer(failure=failure, recorded=recorded, request_id=request_id, latency_ms=latency_ms)
+    return answer_from(data, recorded, request_id, status=status, latency_ms=latency_ms)
 
 
-def answer_from(data: Any, recorded: str | None, request_id: str | None, *, status: int = 200) -> Answer:
+def answer_from(
+    data: Any, recorded: str | None, request_id: str | None, *, status: int = 200, latency_ms: float = 0.0
+) -> Answer:
     """The answer in a parsed body of a 200."""
     if isinstance(data, Mapping) and isinstance(data.get("error"), Mapping) and not data.get("choices"):
         # Gateways answer 200 and put the provider's error inside.
         code = data["error"].get("code")
         inner = code if isinstance(code, int) and 400 <= code < 600 else 500
-        return Answer(failure=http_failure(inner, data, {}), recorded=recorded, request_id=request_id)
+        failure = http_failure(inner, data, {})
+        return Answer(failure=failure, recorded=recorded, request_id=request_id, latency_ms=latency_ms)
     try:
         choice = data["choices"][0]
         message = choice["message"]
@@ -59,27 +66,27 @@ def answer_from(data: Any, recorded: str | None, request_id: str | None, *, stat
     except (AttributeError, IndexError, KeyError, TypeError):
         text = reason = model = usage = refusal = None
     tokens_in, tokens_out = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
-    failure = None
+    wrong = None
     if reason == "content_filter":
-        failure = Failure(Kind.CONTENT_FILTER, "the provider's content filter withheld the answer", status)
+        wrong = Failure(Kind.CONTENT_FILTER, "the provider's content filter withheld the answer", status)
     elif refusal:
-        failure = Failure(Kind.REFUSAL, f"the model refused: {str(refusal)[:300]}", status)
+        wrong = Failure(Kind.REFUSAL, f"the model refused: {str(refusal)[:300]}", status)
     elif text is None:
-        failure = Failure(Kind.MALFORMED_RESPONSE, "the response holds no answer", status)
+        wrong = Failure(Kind.MALFORMED_RESPONSE, "the response holds no answer", status)
     return Answer(
-        text or "", str(model or ""), str(reason or ""), tokens_in, tokens_out, failure, recorded, request_id,
-        cost=_cost(usage),
+        text or "", str(model or ""), str(reason or ""), tokens_in, tokens_out, wrong, recorded, request_id,
+        latency_ms, _cost(usage),
     )  # fmt: skip
 
 
-def _unreadable(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+def _unreadable(status: int, headers: Mapping[str, str], body: bytes, latency_ms: float) -> Answer:
     text = body[:2000].decode("utf-8", "replace")
     if status >= 400:
         failure = http_failure(status, text if "<" not in text else "", headers)
     else:
         failure = Failure(Kind.MALFORMED_RESPONSE, "the response is no JSON, or only the head of it", status)
     recorded = orjson.dumps({"status": status, "text": text}).decode()
-    return Answer(failure=failure, recorded=recorded)
+    return Answer(failure=failure, recorded=recorded, latency_ms=latency_ms)
 
 
 def _record(status: int, request_id: str | None, body: bytes) -> str:

@@ -16,7 +16,7 @@ from elspeth.plugins.llm.calling import CallSource
 from elspeth.plugins.llm.completion import Answer
 from elspeth.plugins.llm.errors import Failure, Feedback, Kind
 from elspeth.plugins.llm.metrics import CallMetrics
-from elspeth.plugins.llm.queries import Message, Query
+from elspeth.plugins.llm.queries import Frame, Message, Query
 from elspeth.plugins.llm.recording import CallRecord, answer_of
 from elspeth.plugins.llm.spending import Purse
 from elspeth.plugins.llm.structured import InvalidOutputError
@@ -45,19 +45,19 @@ class Retries:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What is asked of each row, and in which form; ``bodies`` are the queries' requests without messages."""
+    """What is asked of each row, and in which form; ``frames`` are the queries' requests without messages."""
 
     queries: tuple[Query, ...]
-    bodies: tuple[dict[str, Any], ...]
+    frames: tuple[Frame, ...]
     instruct: bool
     repair_turns: int
 
     def asks(self, work: RowWork) -> list[Ask]:
         """The row's questions. Raises PromptError."""
         found = []
-        for ordinal, (query, body) in enumerate(zip(self.queries, self.bodies, strict=True)):
+        for ordinal, (query, frame) in enumerate(zip(self.queries, self.frames, strict=True)):
             try:
-                ask = Ask(work, query, ordinal, len(self.queries), body, self._messages(query, work))
+                ask = Ask(work, query, ordinal, len(self.queries), frame, self._messages(query, work))
             except CanonicalError as error:
                 raise PromptError(
                     {"error": f"the prompt is no valid text: {error.what}", "kind": Kind.INVALID_TEXT.value}

@@ -1,13 +1,16 @@
 """What is asked about each row: one question or several, compiled from the options."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from elspeth.contracts.errors import UsageError
 from elspeth.contracts.plugins import Row
 from elspeth.contracts.schema import FieldSpec, FieldType
+from elspeth.core.canonical import canonical
 from elspeth.plugins.llm.completion import Answer
 from elspeth.plugins.llm.options import CallOptions, QueryOptions
 from elspeth.plugins.llm.structured import OutputForm
@@ -20,8 +23,8 @@ Message = dict[str, str]
 class Query:
     """One question. ``name`` is empty where there is only one.
 
-    ``fields`` are the row's fields that the answer fills; ``answer_field`` is the one for the answer as
-    a whole, None where only its parts are kept.
+    ``fields`` (computed) are the row's fields that the answer fills; ``answer_field`` is the one for the
+    answer as a whole, None where only its parts are kept.
     """
 
     name: str
@@ -32,10 +35,12 @@ class Query:
     form: OutputForm | None
     max_tokens: int | None
     metadata: bool
+    fields: tuple[FieldSpec, ...] = field(init=False)
 
-    @property
-    def fields(self) -> tuple[FieldSpec, ...]:
-        """What the answer adds to a row."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", tuple(self._fields()))  # asked for at every row
+
+    def _fields(self) -> list[FieldSpec]:
         found: list[FieldSpec] = []
         if self.answer_field is not None:
             found.append(FieldSpec(self.answer_field, FieldType.STR if self.form is None else FieldType.ANY))
@@ -46,7 +51,7 @@ class Query:
             found.append(FieldSpec(f"{self.label}_finish_reason", FieldType.STR))
             found.append(FieldSpec(f"{self.label}_tokens_in", FieldType.INT, required=False))
             found.append(FieldSpec(f"{self.label}_tokens_out", FieldType.INT, required=False))
-        return tuple(found)
+        return found
 
     def messages(self, row: Row) -> list[Message]:
         """The conversation's beginning. Raises PromptError."""
@@ -145,8 +150,33 @@ def _check_names(queries: Sequence[Query]) -> None:
             owners[spec.name] = query.name
 
 
-def body_of(query: Query, options: CallOptions, model: str) -> dict[str, Any]:
-    """What is the same in every request of a query."""
+class Frame:
+    """What is the same in every request of a query, and the canonical JSON around the messages.
+
+    ``body`` is the request without its messages.
+    """
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        self.body = body
+        # RFC 8785 orders keys by their UTF-16 code units.
+        place = "messages".encode("utf-16-be")
+        before = {key: value for key, value in body.items() if key.encode("utf-16-be") < place}
+        behind = {key: value for key, value in body.items() if key.encode("utf-16-be") > place}
+        self._head = canonical(before)[:-1] + (b"," if before else b"") + b'"messages":'
+        self._tail = (b"," if behind else b"") + canonical(behind)[1:]
+
+    def text(self, messages: Sequence[Message]) -> str:
+        """The whole request as canonical JSON. Raises CanonicalError for what is no valid text."""
+        try:
+            # Texts alone: for them orjson's form is the canonical one.
+            turns = orjson.dumps(messages, None, orjson.OPT_SORT_KEYS)
+        except orjson.JSONEncodeError:
+            turns = canonical(messages)
+        return (self._head + turns + self._tail).decode()
+
+
+def frame_of(query: Query, options: CallOptions, model: str, way: str) -> Frame:
+    """The frame of a query's requests; ``way`` is how a form is asked for, if there is one."""
     settings: Mapping[str, Any] = {
         "temperature": options.temperature,
         "top_p": options.top_p,
@@ -154,8 +184,11 @@ def body_of(query: Query, options: CallOptions, model: str) -> dict[str, Any]:
         "seed": options.seed,
         "stop": options.stop,
     }
-    return {
-        "model": model,
-        **{key: value for key, value in settings.items() if value is not None},
-        **options.extra_body,
-    }
+    return Frame(
+        {
+            "model": model,
+            **{key: value for key, value in settings.items() if value is not None},
+            **options.extra_body,
+            **({} if query.form is None else query.form.request(way)),
+        }
+    )

@@ -14,6 +14,7 @@ from elspeth.plugins.llm.errors import Failure
 from elspeth.plugins.llm.work import Ask, RowWork
 
 Done = Callable[[BaseException | None], None]
+_SYNC_S = 0.05
 
 
 class CallRecord(Protocol):
@@ -52,7 +53,7 @@ class JournalRecord:
     holds = True
 
     def __init__(self, landscape: CallRecording, run_id: str, committed: Callable[[int], None]) -> None:
-        self._journal = CallJournal(landscape.db, landscape.clock, committed=committed)
+        self._journal = CallJournal(landscape.db, landscape.clock, committed=committed, sync_s=_SYNC_S)
         self._lookup = CallLookup(landscape.db, run_id) if run_id else None
 
     def put(self, ask: Ask, answer: Answer, cost: Decimal | None, provider: str) -> None:
@@ -72,6 +73,7 @@ class JournalRecord:
                 tokens_in=answer.tokens_in,
                 tokens_out=answer.tokens_out,
                 cost=cost,
+                request_hash=ask.request.digest,
             )
         )
 

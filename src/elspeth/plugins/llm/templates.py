@@ -1,6 +1,7 @@
 """Prompts: Jinja2 in a sandbox, over one row, that can read and not change."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
@@ -100,12 +101,13 @@ class PromptTemplate:
         self.text = text
         self.required_fields = frozenset(_needed(tree.body, meta.find_undeclared_variables(tree)))
         self._lookup = lookup or {}
-        self._constant = text if not any(mark in text for mark in ("{{", "{%", "{#")) else None
+        self._parts = _plain_parts(tree.body)
 
     def render(self, row: Mapping[str, Any]) -> str:
         """The prompt for one row. Raises PromptError."""
-        if self._constant is not None:
-            return self._constant
+        if self._parts is not None:
+            with suppress(KeyError):  # then the way below says what is missing
+                return "".join([part if field is None else str(row[field]) for part, field in self._parts])
         try:
             return self._template.render({**row, "row": RowView(row), "lookup": self._lookup})
         except _MissingNameError as error:
@@ -118,6 +120,25 @@ class PromptTemplate:
             raise PromptError(
                 {"error": f"the template fails on this row: {error}", "kind": "template_error"}
             ) from error
+
+
+def _plain_parts(body: list[nodes.Node]) -> list[tuple[str, str | None]] | None:
+    """A template that only puts fields into a text, as (text, None) and ("", field); else None.
+
+    Most prompts are of this kind, and need none of Jinja's machinery.
+    """
+    parts: list[tuple[str, str | None]] = []
+    for node in body:
+        if not isinstance(node, nodes.Output):
+            return None
+        for part in node.nodes:
+            if isinstance(part, nodes.TemplateData):
+                parts.append((part.data, None))
+            elif (field := _field(part)) is not None:
+                parts.append(("", field))
+            else:
+                return None
+    return parts
 
 
 def _missing(name: str, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,17 +162,23 @@ def _fields(node: nodes.Node, free: set[str]) -> Iterator[str]:
         return
     if isinstance(node, nodes.Filter) and node.name in ("default", "d"):
         return
-    if isinstance(node, nodes.Getattr) and _is_row(node.node):
-        yield node.attr
-    elif isinstance(node, nodes.Getitem) and _is_row(node.node):
-        if isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
-            yield node.arg.value
+    if (field := _field(node)) is not None:
+        yield field
     elif isinstance(node, nodes.Name):
         if node.name in free - {"row", "lookup", "range", "dict"}:
             yield node.name
     else:
         for child in node.iter_child_nodes():
             yield from _fields(child, free)
+
+
+def _field(node: nodes.Node) -> str | None:
+    """The field that ``row.name`` or ``row['name']`` stands for."""
+    if isinstance(node, nodes.Getattr) and _is_row(node.node):
+        return node.attr
+    if isinstance(node, nodes.Getitem) and _is_row(node.node) and isinstance(node.arg, nodes.Const):
+        return node.arg.value if isinstance(node.arg.value, str) else None
+    return None
 
 
 def _is_row(node: nodes.Node) -> bool:

@@ -7,13 +7,12 @@ from typing import Any
 
 from elspeth.contracts.plugins import AnyToken, PluginContext, Row
 from elspeth.contracts.results import TransformResult
-from elspeth.core.canonical import canonical
 from elspeth.core.landscape.call_journal import request_hash, step_of
 from elspeth.fabric.governor import Reservation
 from elspeth.plugins.llm.calling import Request
 from elspeth.plugins.llm.completion import Answer
 from elspeth.plugins.llm.errors import Failure, Kind
-from elspeth.plugins.llm.queries import Message, Query
+from elspeth.plugins.llm.queries import Frame, Message, Query
 
 _MESSAGE_TOKENS = 8  # what a message costs beside its text, at most, in all known formats
 
@@ -80,7 +79,7 @@ class Ask:
     query: Query
     ordinal: int
     of: int
-    body: dict[str, Any]
+    frame: Frame
     messages: list[Message]
     request: Request = field(init=False)
     attempt: int = 1
@@ -93,7 +92,7 @@ class Ask:
         self._compose()
 
     def _compose(self) -> None:
-        text = canonical({**self.body, "messages": self.messages}).decode()
+        text = self.frame.text(self.messages)
         self.request = Request(text, request_hash(text), self.work.place, self.ordinal, self.of)
 
     def repair(self, answer: str, complaint: str) -> None:
@@ -120,7 +119,7 @@ class Ask:
     def tokens_at_most(self) -> int:
         """No tokenizer makes more tokens of a text than it has bytes."""
         text = sum(len(message["content"].encode()) + _MESSAGE_TOKENS for message in self.messages)
-        return text + len(str(self.body.get("response_format", "")))
+        return text + len(str(self.frame.body.get("response_format", "")))
 
     def tokens_expected(self) -> int:
         """About what the call will use: four characters to a token, and half of the longest answer."""
