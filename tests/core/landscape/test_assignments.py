@@ -13,7 +13,7 @@ from elspeth.core.landscape.assignments import AssignmentConflictError
 from elspeth.core.landscape.call_log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder, RunStart
-from elspeth.core.landscape.schema import experiment_assignments_table
+from elspeth.core.landscape.schema import experiment_assignments_table, runs_table
 from elspeth.core.landscape.step_states import StateEnd, StateStart
 
 START = datetime(2026, 11, 21, 2, 15, 30, tzinfo=UTC)
@@ -62,9 +62,13 @@ def test_a_different_one_is_an_error(
     assert recorder.get_experiment_assignments("run-1", "exp") == [first]
 
 
-def test_an_unknown_run_is_named(recorder: LandscapeRecorder) -> None:
-    with pytest.raises(ValueError, match="no run 'run-404'"):
-        recorder.record_experiment_assignment("run-404", "row-1", "exp", "b", {})
+def test_a_run_that_is_not_there_is_begun_as_for_tokens(recorder: LandscapeRecorder) -> None:
+    made = recorder.record_experiment_assignment("run-404", "row-1", "exp", "b", {})
+    assert recorder.get_experiment_assignments("run-404", "exp") == [made]
+    assert recorder.get_variant_metrics("run-404", "exp")["b"]["count"] == 1
+    with recorder.db.engine.connect() as connection:
+        query = select(runs_table.c.run_mode).where(runs_table.c.run_id == "run-404")
+        assert connection.execute(query).scalar_one() == "standalone"
 
 
 def test_the_indexes_of_the_contract_are_there(landscape: LandscapeDB) -> None:

@@ -9,11 +9,10 @@ import orjson
 from sqlalchemy import RowMapping, insert, select, text
 
 from elspeth.core.canonical import canonical, digest
-from elspeth.core.clock import Clock
+from elspeth.core.clock import Clock, microseconds
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.step_tokens import RecordError, transaction
-from elspeth.core.landscape.stepwise import unknown_run
-from elspeth.core.landscape.tables import experiment_assignments_table, runs_table
+from elspeth.core.landscape.step_tokens import RecordError, ensure_run, transaction
+from elspeth.core.landscape.tables import experiment_assignments_table
 from elspeth.core.landscape.variant_sql import VARIANT_METRICS
 
 _table = experiment_assignments_table.c
@@ -52,8 +51,9 @@ class AssignmentRecording:
     ) -> ExperimentAssignment:
         """Put a row's variant on record. The same assignment again changes nothing and is returned as it was.
 
-        Raises AssignmentConflictError (a ValueError) if the row has another variant, or the same
-        with other overrides; RecordError for an unknown run.
+        A run that is not on record is begun, with run_mode ``standalone``. Raises
+        AssignmentConflictError (a ValueError) if the row has another variant, or the same with
+        other overrides.
         """
         stored = canonical(dict(transform_overrides)).decode()
         mine = (_table.run_id == run_id) & (_table.row_id == row_id) & (_table.experiment_id == experiment_id)
@@ -62,9 +62,8 @@ class AssignmentRecording:
             query = select(experiment_assignments_table).where(mine)
             before = connection.execute(query).mappings().one_or_none()
             if before is None:
-                known = select(runs_table.c.run_id).where(runs_table.c.run_id == run_id)
-                if connection.execute(known).scalar() is None:
-                    raise unknown_run(run_id)
+                now = self.clock.now()
+                ensure_run(connection, run_id, microseconds(now))
                 connection.execute(
                     insert(experiment_assignments_table).values(
                         assignment_id=digest([run_id, row_id, experiment_id]).hex()[:32],
@@ -73,7 +72,7 @@ class AssignmentRecording:
                         experiment_id=experiment_id,
                         variant_id=variant_id,
                         transform_overrides_json=stored,
-                        created_at=self.clock.now(),
+                        created_at=now,
                     )
                 )
                 before = connection.execute(query).mappings().one()
