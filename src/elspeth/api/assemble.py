@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from elspeth.api.variants import Experiments, plans_of, prepare_experiments
 from elspeth.contracts.errors import ConfigurationError, ElspethError, ExpressionError, Location, Problem
-from elspeth.contracts.schema import PluginSchema
+from elspeth.contracts.schema import PluginSchema, SchemaMode
 from elspeth.core.canonical import digest
 from elspeth.core.config import AggregationSettings, Draft, LoadedPipeline, TransformSettings, draft_pipeline
 from elspeth.core.config.document import KeyPath
@@ -251,9 +251,18 @@ class _Assembler:
     # What `build_graph` asks of the plugins. A plugin that could not be made promises nothing.
 
     def source_schema(self, name: str) -> PluginSchema:
-        """What the rows of a source look like."""
+        """What the rows of a source look like: as declared, or as the head of an input with columns shows."""
         source = self._sources.get(name)
-        return PluginSchema() if source is None else source.output_schema
+        if source is None:
+            return PluginSchema()
+        declared: PluginSchema = source.output_schema
+        if declared.mode is SchemaMode.FIXED:
+            return declared
+        try:
+            seen: PluginSchema = source.preview_schema()
+        except (ElspethError, OSError):  # which is for `_check_outside` to tell
+            return declared
+        return seen if seen.mode is SchemaMode.FIXED else declared
 
     def transform(self, name: str) -> Any:
         """The plugin of a transform or aggregation, None where it could not be made."""

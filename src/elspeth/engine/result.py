@@ -8,8 +8,19 @@ from typing import Any
 from elspeth.contracts.enums import RunStatus, TerminalState
 
 
+class _ByName:
+    """Fields are also found under the names that they have in JSON: ``result["rows"]["read"]``."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.__match_args__:  # type: ignore[attr-defined]
+            raise KeyError(name)
+        return getattr(self, name)
+
+
 @dataclass(frozen=True, slots=True)
-class SinkResult:
+class SinkResult(_ByName):
     """What one sink holds at the end of a run: SHA-256 in hex and size of the whole output.
 
     ``path``, ``sha256`` and ``bytes`` are None where there is no such thing: for a run that did not
@@ -23,7 +34,7 @@ class SinkResult:
 
 
 @dataclass(frozen=True, slots=True)
-class RowCounts:
+class RowCounts(_ByName):
     """Source rows read, and tokens that ended quarantined or failed."""
 
     read: int
@@ -32,7 +43,7 @@ class RowCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class RunResult:
+class RunResult(_ByName):
     """How a run ended. ``outcomes`` counts tokens by terminal state: all of them, each once.
 
     ``calls`` maps each node that called out to its ``get_batch_metrics()``.

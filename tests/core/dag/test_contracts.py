@@ -166,7 +166,7 @@ def test_a_condition_that_does_not_fit_the_types(refuse: Refuse, build: Build) -
         "text can't be ordered against a number (1000 is a number): 'source' gives 'id: int' and 'name: str'"
     )
     assert problem.fix == (
-        "change the field's type in the schema, convert it with type_coerce, or change the condition"
+        "give the field another type in the schema, convert it with type_coerce, or change the condition"
     )
     assert problem.location is not None
     assert (problem.location.line, problem.location.column) == (5, 49)

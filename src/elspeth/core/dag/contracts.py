@@ -178,7 +178,9 @@ def _check_types(node: Node, condition: Expression, rows: Rows, problems: Proble
     if (error := type_problem(condition, types)) is not None:
         read = [str(spec) for spec in rows.schema.fields if spec.name in condition.fields]
         what = f"{error.what}: '{rows.origin}' gives {listed(read)}"
-        fix = "change the field's type in the schema, convert it with type_coerce, or change the condition"
+        fix = (
+            "give the field another type in the schema, convert it with type_coerce, or change the condition"
+        )
         problems.add_within((*node.settings_key, "condition"), condition.text, error.offset, (what, fix))
 
 

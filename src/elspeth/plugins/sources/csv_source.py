@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from elspeth.contracts.errors import SourceError
 from elspeth.contracts.plugins import Quarantined, Row
-from elspeth.contracts.schema import PluginSchema
+from elspeth.contracts.schema import FieldType, PluginSchema
 from elspeth.plugins.schemas import SAMPLE_ROWS, CellCoercer, Unfit, infer_columns
 from elspeth.plugins.sources.base import FileSource, TextFileOptions, quarantine_unfit
 from elspeth.plugins.sources.blocks import Block, BlockReader, Encoding, detect_encoding
@@ -174,7 +174,7 @@ class CsvSource(FileSource):
             return CellCoercer(()), declared
         undeclared = len(names) - sum(spec.name in layout.fields for spec in declared.fields)
         sample = list(islice(self._sample(layout), SAMPLE_ROWS)) if undeclared else []
-        types = infer_columns(sample, len(names))
+        types = infer_columns(sample, len(names)) if sample else [FieldType.ANY] * len(names)
         columns = cell_columns(declared, dict(zip(names, types, strict=True)), str(self.path))
         return CellCoercer(columns), known_schema(declared, columns)
 

@@ -1,0 +1,89 @@
+"""What the head of an input shows of its columns is held against what the nodes need, before a row moves."""
+
+from pathlib import Path
+
+import pytest
+
+from elspeth import run, validate
+from elspeth.contracts.errors import ConfigurationError
+
+PIPELINE = """
+source: {plugin: %s, options: {path: %s%s}}
+gates:
+  - name: large
+    condition: "%s"
+    routes: {"true": review, "false": approved}
+sinks:
+  review: {plugin: json, options: {path: review.json}}
+  approved: {plugin: json, options: {path: approved.json}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def refused(condition: str, schema: str = "", plugin: str = "csv", path: str = "in.csv") -> str:
+    """The one thing that is wrong with a pipeline that has this condition; nothing was written."""
+    Path("p.yaml").write_text(PIPELINE % (plugin, path, schema, condition))
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(ConfigurationError) as caught:
+        run("p.yaml")
+    assert sorted(Path().rglob("*")) == before
+    (problem,) = caught.value.problems
+    assert problem.location is not None
+    assert problem.location.line == 5
+    return f"{problem.what}; {problem.fix}"
+
+
+def test_a_field_that_is_no_column_is_refused() -> None:
+    Path("in.csv").write_text("id,amount\n1,50\n2,1500\n")
+    for schema in ("", ", schema: {mode: flexible, fields: ['id: int']}"):
+        message = refused("row['amout'] > 1000", schema)
+        assert "needs field 'amout'" in message
+        assert "did you mean 'amount'?" in message
+
+
+def test_text_is_not_ordered_against_a_number() -> None:
+    Path("in.csv").write_text("id,amount\n1,50\n2,a lot\n")
+    message = refused("row['amount'] > 1000")
+    assert "text can't be ordered against a number" in message
+    assert "'source' gives 'amount: str'" in message
+    assert "give the field another type in the schema" in message
+
+
+def test_a_type_that_is_declared_makes_it_good() -> None:
+    Path("in.csv").write_text("id,amount\n1,50\n2,a lot\n3,1500\n")
+    schema = ", schema: {mode: flexible, fields: ['amount: int']}"
+    Path("p.yaml").write_text(PIPELINE % ("csv", "in.csv", schema, "row['amount'] > 1000"))
+    result = run("p.yaml")
+    assert (result.rows.read, result.rows.quarantined) == (3, 1)
+    assert {name: sink.rows for name, sink in result.sinks.items()} == {
+        "review": 1,
+        "approved": 1,
+        "quarantine": 1,
+    }
+
+
+@pytest.mark.parametrize("text", ["id,amount\n", "id,amount\n1,\n2,7\n"])
+def test_columns_without_values_are_nobodys_mistake(text: str) -> None:
+    Path("in.csv").write_text(text)
+    Path("p.yaml").write_text(PIPELINE % ("csv", "in.csv", "", "row['amount'] > 1000"))
+    validate("p.yaml")
+
+
+def test_what_json_will_hold_is_not_known_from_its_first_rows() -> None:
+    Path("in.jsonl").write_text('{"id": 1}\n{"id": 2, "amount": 5000}\n')
+    Path("p.yaml").write_text(PIPELINE % ("json", "in.jsonl", "", "row['amount'] > 1000"))
+    assert run("p.yaml").sinks["review"].rows == 1
+
+
+def test_a_result_reads_as_its_json_does() -> None:
+    Path("in.csv").write_text("id,amount\n1,50\n")
+    Path("p.yaml").write_text(PIPELINE % ("csv", "in.csv", "", "row['amount'] > 1000"))
+    result = run("p.yaml")
+    assert result["rows"]["read"] == result.rows.read == result.to_dict()["rows"]["read"] == 1
+    assert result.sinks["approved"]["rows"] == 1
+    with pytest.raises(KeyError, match="raws"):
+        result["raws"]
