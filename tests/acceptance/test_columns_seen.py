@@ -87,3 +87,23 @@ def test_a_result_reads_as_its_json_does() -> None:
     assert result.sinks["approved"]["rows"] == 1
     with pytest.raises(KeyError, match="raws"):
         result["raws"]
+
+
+def test_a_csv_sink_without_rows_has_the_columns_that_are_known() -> None:
+    Path("in.csv").write_text("id,User Name\n1,a\n")
+    Path("p.yaml").write_text(
+        """
+source: {plugin: csv, options: {path: in.csv}}
+transforms: [{name: mapped, plugin: field_mapper, options: {mapping: {id: number}}}]
+gates: [{name: many, condition: "row['number'] > 5", routes: {"true": yes_sir, "false": no_sir}}]
+sinks:
+  yes_sir: {plugin: csv, options: {path: yes.csv, headers: original}}
+  no_sir: {plugin: csv, options: {path: no.csv}}
+"""
+    )
+    run("p.yaml")
+    assert Path("yes.csv").read_text() == "number,User Name\n"
+    assert Path("no.csv").read_text() == "number,user_name\n1,a\n"
+    Path("in.csv").write_text("id,User Name\n")
+    assert run("p.yaml").status == "empty"
+    assert Path("no.csv").read_text() == "number,user_name\n"

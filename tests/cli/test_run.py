@@ -57,6 +57,10 @@ def test_a_quarantined_row_gives_exit_code_1(cli: Cli, write_pipeline: Write) ->
     assert said.code == 1
     assert "completed_with_failures" in said.out
     assert "QUARANTINED 1" in said.out
+    assert said.err == (
+        "\nwhy: elspeth runs show latest, elspeth explain latest --sink quarantine --limit 1\n"
+    )
+    assert "many" in cli("explain", "latest", "--sink", "quarantine", "--limit", "1").out
 
 
 def test_a_run_without_rows_says_so(cli: Cli, write_pipeline: Write) -> None:

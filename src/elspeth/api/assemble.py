@@ -102,6 +102,7 @@ class _Assembler:
             plugin = self._transforms.get(item.name) or self._aggregations[item.name]
             plugin.node_id = item.name
             plugin.on_error = item.on_error or QUARANTINE
+        self._tell_sinks(graph)
         graph = self._varied(graph, experiments)
         record = self._redactor.tree(self._loaded.resolved(), self._loaded.from_environment)
         plans, variant_configs = plans_of(experiments, record)
@@ -211,6 +212,12 @@ class _Assembler:
         for is_set, at, what, fix in wanted:
             if is_set:
                 self._complain(at, what, fix)
+
+    def _tell_sinks(self, graph: Graph) -> None:
+        """So that a sink to which no row comes can still have its columns."""
+        for name, sink in self._sinks.items():
+            if name in graph.arriving:
+                sink.expected_schema = graph.arriving[name]
 
     def _limit_workers(self) -> None:
         """``concurrency.max_workers`` is for the transforms that have no ``pool_size`` in the file."""

@@ -53,6 +53,10 @@ def _summarise(result: "RunResult", where: str | None) -> None:
     show(run_summary(result))
     if where is None:
         note("\nnothing was kept on record: the pipeline file says landscape.enabled: false")
+    elif result.rows.quarantined or result.rows.failed:
+        kept = result.sinks.get("quarantine")
+        one = f", elspeth explain latest --sink quarantine --limit 1{where}" if kept and kept.rows else ""
+        note(f"\nwhy: elspeth runs show latest{where}{one}")
     elif result.rows.read:
         note(f"\nnext: elspeth explain latest --row 0{where}")
     else:

@@ -1,6 +1,7 @@
 """From settings to a graph, or to everything that is wrong with it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from elspeth.core.config import LoadedPipeline
 from elspeth.core.dag.conditions import check_conditions
@@ -32,10 +33,11 @@ def build_graph(loaded: LoadedPipeline, schemas: PluginSchemas | None = None) ->
     graph = _graph(roster, wiring.edges)
     check_joins(graph, loaded.settings, problems)
     problems.raise_any()
-    if schemas is not None:
-        check_contracts(graph, schemas, conditions, problems)
-        problems.raise_any()
-    return graph
+    if schemas is None:
+        return graph
+    arriving = check_contracts(graph, schemas, conditions, problems)
+    problems.raise_any()
+    return replace(graph, arriving=arriving)
 
 
 def check_without_wires(loaded: LoadedPipeline) -> None:

@@ -67,9 +67,13 @@ _UNKNOWN = Rows(OBSERVED, True, "")
 
 def check_contracts(
     graph: Graph, schemas: PluginSchemas, conditions: Mapping[str, Expression], problems: Problems
-) -> None:
-    """Hold what every node demands against what comes in. The graph must be in order of flow."""
+) -> dict[str, PluginSchema]:
+    """Hold what every node demands against what comes in, and return that, by node.
+
+    The graph must be in order of flow.
+    """
     known: dict[str, Rows] = {}
+    arriving: dict[str, PluginSchema] = {}
     for node in graph.nodes:
         incoming = [
             (edge, known[edge.from_node])
@@ -82,7 +86,10 @@ def check_contracts(
             _check(node, demand if needs_values else _but_for_optional(demand, rows), edge, rows, problems)
             if node.node_type is NodeType.GATE:
                 _check_types(node, conditions[node.node_id], rows, problems)
-        known[node.node_id] = _output(node, schemas, meet([rows for _, rows in incoming]))
+        coming = meet([rows for _, rows in incoming])
+        arriving[node.node_id] = coming.schema
+        known[node.node_id] = _output(node, schemas, coming)
+    return arriving
 
 
 def _demand(node: Node, schemas: PluginSchemas, conditions: Mapping[str, Expression]) -> PluginSchema:

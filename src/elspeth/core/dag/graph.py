@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elspeth.contracts.enums import EdgeMode, NodeType
+from elspeth.contracts.schema import PluginSchema
 
 DISCARD = "discard"
 """The destination that rows are thrown away at; a sink node of this name is there only if used."""
@@ -52,10 +53,12 @@ class Graph:
     """Nodes in order of flow and edges in order of their nodes; edges are unique.
 
     A graph from `build_graph` has no cycles, every node is fed, and every destination exists.
+    ``arriving`` is what is known of the rows that come to the nodes, but for errors.
     """
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
+    arriving: Mapping[str, PluginSchema] = field(default_factory=dict, repr=False, compare=False)
     _by_id: Mapping[str, Node] = field(init=False, repr=False, compare=False)
     _out: Mapping[str, tuple[Edge, ...]] = field(init=False, repr=False, compare=False)
     _in: Mapping[str, tuple[Edge, ...]] = field(init=False, repr=False, compare=False)

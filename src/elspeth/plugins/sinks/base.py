@@ -28,7 +28,8 @@ class BaseSink:
 
     A subclass sets ``name`` and ``options_model`` and writes ``write`` and ``publish``.
     ``original_headers`` (field → heading in the source) is set by the engine before the first
-    `write`, for sinks that can restore them.
+    `write`, for sinks that can restore them; ``expected_schema``, what the pipeline file and the head of
+    the input say of the rows, before `on_start`.
     """
 
     name: ClassVar[str]
@@ -42,6 +43,7 @@ class BaseSink:
         self.options: Any = self.options_model.model_validate(options)
         self.input_schema: PluginSchema = self.options.schema_.to_schema()
         self.original_headers: Mapping[str, str] = {}
+        self.expected_schema = PluginSchema()
 
     def on_start(self, ctx: PluginContext) -> None:
         """Nothing to acquire."""

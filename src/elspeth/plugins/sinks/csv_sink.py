@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from elspeth.contracts.errors import SinkError
 from elspeth.contracts.plugins import PluginContext, Row, RowFailure
-from elspeth.contracts.schema import SchemaMode
+from elspeth.contracts.schema import PluginSchema, SchemaMode
 from elspeth.plugins.sinks.cells import cell
 from elspeth.plugins.sinks.csv_text import CsvText
 from elspeth.plugins.sinks.file_sink import FileSink, FileSinkOptions, close_name
@@ -55,8 +55,9 @@ class CsvSink(FileSink):
     The columns are those of ``schema.fields``; unless the schema is fixed, further ones come from
     the first row (with ``append``: from the file). It is the first row alone, because how many rows
     come with the first `write` depends on the clock, and the output must not. A field that is
-    missing later is an empty cell; a field that has no column fails its row, with the reason. Values
-    are written as `elspeth.plugins.sinks.cells.cell` says. Lines end with a line feed.
+    missing later is an empty cell; a field that has no column fails its row, with the reason. If no row
+    comes, the header has the fields that are known from the pipeline file and the input's own header.
+    Values are written as `elspeth.plugins.sinks.cells.cell` says. Lines end with a line feed.
     """
 
     name = "csv"
@@ -153,6 +154,12 @@ class CsvSink(FileSink):
             names.update(dict.fromkeys(rows[0]))
         self._set_columns(list(names))
 
+    def _expected(self) -> PluginSchema:
+        """What the columns are if no row says so."""
+        seen = self.expected_schema
+        declared = self.input_schema.fields
+        return self.input_schema if declared or seen.mode is not SchemaMode.FIXED else seen
+
     def _headings(self, names: Sequence[str]) -> list[str]:
         headers = self.options.headers
         if headers == "normalized":
@@ -186,7 +193,7 @@ class CsvSink(FileSink):
             return
         mark = "\ufeff" if self._mark else ""
         if not self._names:
-            self._set_columns([spec.name for spec in self.input_schema.fields])
+            self._set_columns([spec.name for spec in self._expected().fields])
         headings = [[heading] for heading in self._headings(self._names)]
         try:
             self._part.write((mark + (self._text.lines(headings) if headings else "")).encode(self._codec))

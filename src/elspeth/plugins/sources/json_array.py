@@ -193,5 +193,5 @@ class ArrayReader:
         near = self._encoding.readable(self._text[self._at : self._at + 40])
         return SourceError(
             f"{self._path}: {what}, at character {self._dropped + self._at:,}, near {near!r}",
-            fix=fix or "repair the file; what was read before is on record",
+            fix=fix or "repair the file here; the rows before this place are good",
         )
