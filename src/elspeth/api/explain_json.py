@@ -227,6 +227,7 @@ def _call(call: CallRecord) -> dict[str, Any]:
         "status": call.status,
         "attempt": call.attempt,
         "provider": call.provider,
+        "operation": call.operation,
         "latency_ms": call.latency_ms,
         "tokens_in": call.tokens_in,
         "tokens_out": call.tokens_out,

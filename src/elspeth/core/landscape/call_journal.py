@@ -46,7 +46,7 @@ class JournalCall:
     """One completed call. Texts are kept as they are and must hold no secrets.
 
     ``call_index`` must be free in its state. ``cost`` is in the currency of the provider's account.
-    ``request_hash`` may be given by who knows it already.
+    ``request_hash`` may be given by who knows it already. ``operation`` is what was asked of the provider.
     """
 
     run_id: str
@@ -64,6 +64,7 @@ class JournalCall:
     tokens_out: int | None = None
     cost: Decimal | None = None
     request_hash: str = ""
+    operation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class CallJournal:
         cost = call.cost if call.cost is None or self._exact else float(call.cost)
         row = (
             f"{call.state_id}-call-{call.call_index}", call.run_id, call.state_id, call.call_index,
-            call.call_type.value, call.status.value, call.attempt, call.provider,
+            call.call_type.value, call.status.value, call.attempt, call.provider, call.operation,
             call.request_hash or request_hash(call.request),
             None if response is None else request_hash(response), call.request, response, error,
             call.latency_ms, call.tokens_in, call.tokens_out, cost, now,

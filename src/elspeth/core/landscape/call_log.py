@@ -40,6 +40,7 @@ class ExternalCall:
     tokens_in: int | None = None
     tokens_out: int | None = None
     cost: Decimal | float | None = None
+    operation: str | None = None
 
 
 class CallRecording:
@@ -81,6 +82,7 @@ class CallRecording:
                     status=status,
                     attempt=call.attempt,
                     provider=call.provider,
+                    operation=call.operation,
                     request_hash=_hash(request),
                     response_hash=None if response is None else _hash(response),
                     request=bodies[0],

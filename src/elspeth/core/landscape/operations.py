@@ -144,7 +144,7 @@ class Operation:
                 response=None if call.response is None else canonical(clean(call.response)).decode(),
                 error=None if call.error is None else canonical(clean(call.error)).decode(),
                 call_type=CallType(call.call_type), provider=call.provider, attempt=call.attempt,
-                latency_ms=call.latency_ms,
+                latency_ms=call.latency_ms, operation=call.operation,
             )
         )  # fmt: skip
         if durable:

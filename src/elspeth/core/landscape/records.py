@@ -120,6 +120,7 @@ class CallRecord:
     status: str
     attempt: int
     provider: str | None
+    operation: str | None
     request_hash: str
     response_hash: str | None
     request: str | None

@@ -205,6 +205,7 @@ calls_table = Table(
     Column("status", Text, nullable=False),
     Column("attempt", Integer, nullable=False, server_default="1"),
     Column("provider", Text),
+    Column("operation", Text),  # what was asked of the provider, in its words; null where nobody said
     Column("request_hash", Text, nullable=False),
     Column("response_hash", Text),
     Column("request", Text),
@@ -216,6 +217,8 @@ calls_table = Table(
     Column("cost", Numeric(20, 10)),
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("state_id", "call_index"),
+    # All that the health of providers is told from: whole prompts need not be passed over for it.
+    Index("ix_calls_health", "created_at", "provider", "call_type", "operation", "status", "latency_ms"),
 )
 
 batches_table = Table(

@@ -68,6 +68,7 @@ class JournalRecord:
                 response=answer.recorded,
                 error=None if failure is None else orjson.dumps(failure.facts()).decode(),
                 provider=provider,
+                operation="chat",
                 attempt=ask.attempt + ask.throttles,
                 latency_ms=round(answer.latency_ms, 3),
                 tokens_in=answer.tokens_in,
@@ -114,7 +115,7 @@ class DirectRecord:
             ExternalCall(
                 CallType.LLM, status, ask.request.text, answer.recorded,
                 None if failure is None else failure.facts(), answer.latency_ms, provider,
-                ask.attempt + ask.throttles, answer.tokens_in, answer.tokens_out, cost,
+                ask.attempt + ask.throttles, answer.tokens_in, answer.tokens_out, cost, "chat",
             ),
         )  # fmt: skip
         ask.next_index()

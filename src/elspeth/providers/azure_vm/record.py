@@ -21,6 +21,14 @@ def record_calls(connection: Connection, operation: Operation) -> None:
     )
 
 
+def operation_of(method: str, path: str) -> str:
+    """What a request asks for, without the names in its path: ``POST virtualMachines/start``."""
+    parts = [part for part in path.split("/") if part]
+    last = max((place for place, part in enumerate(parts) if part.lower() == "providers"), default=-1)
+    words = parts[last + 2 :: 2] if last >= 0 else parts[2::2] or parts[:1]
+    return f"{method} {'/'.join(words)}"
+
+
 def external(call: ArmCall) -> ExternalCall:
     """A request as the landscape keeps it."""
     request = {"method": call.method, "path": call.path, "api_version": call.api_version, "body": call.body}
@@ -43,4 +51,5 @@ def external(call: ArmCall) -> ExternalCall:
         latency_ms=round(call.latency_ms, 3),
         provider=PROVIDER,
         attempt=call.attempt,
+        operation=operation_of(call.method, call.path),
     )

@@ -114,6 +114,7 @@ def external(call: BlobCall) -> ExternalCall:
         latency_ms=call.duration_ms,
         provider=PROVIDER,
         attempt=call.retries + 1,
+        operation=call.operation,
     )
 
 
@@ -130,4 +131,5 @@ def _entry(call: ExternalCall, run_id: str, state_id: str, index: int) -> Journa
         provider=PROVIDER,
         attempt=call.attempt,
         latency_ms=call.latency_ms,
+        operation=call.operation,
     )
