@@ -73,7 +73,8 @@ def go_on(assembly: Assembly, around: Surroundings, run: RunRecord, decision: Ma
     """Run a pipeline on from the last commit of a run that stopped.
 
     ``decision`` goes on record as the reason why this may be done. Raises RunHeldError if another
-    process is at work on the run, and what `execute` raises.
+    process is at work on the run, LandscapeError if what it would go on from was changed behind its back, and
+    what `execute` raises.
     """
     recorder = LandscapeRecorder(around.db, around.clock)
     lease = recorder.hold_run(run.run_no)

@@ -131,9 +131,15 @@ class LandscapeRecorder(TokenRecording, StateRecording, BatchRecording, Assignme
             connection.execute(update(nodes_table).where(where).values(schema_json=_text(schema)))
 
     def hold_run(self, run_no: int) -> Lease:
-        """Become the one process that may write to a run. Raises RunHeldError."""
+        """Become the one process that may write to a run.
+
+        Raises RunHeldError if another is alive, LandscapeError if what the run would go on from is not
+        what its last commit left; then nothing has changed.
+        """
         with self.db.writing() as connection:
-            return take_lease(connection, run_no, self.clock.now())
+            lease = take_lease(connection, run_no, self.clock.now())
+            self.db.proof.must_stand(connection, run_no)
+        return lease
 
     def keep_run(self, lease: Lease) -> None:
         """Show that the owner is alive. Raises FencedError if another process has taken over the run."""

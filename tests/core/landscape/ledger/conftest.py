@@ -27,7 +27,7 @@ from elspeth.core.landscape.writer import Checkpoint, Group, GroupWriter
 
 START = datetime(2026, 11, 21, 2, 15, 30, 123456, tzinfo=UTC)
 RUNS = ("20261121T021530Z-first2", "20261121T031530Z-second")
-STATE = frozenset({"checkpoints", "waiting_tokens", "run_leases", "experiment_stats"})
+STATE = frozenset({"run_leases", "experiment_stats"})
 """What is state and no record: it may be changed without anybody noticing."""
 
 

@@ -18,7 +18,7 @@ from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.ledger.verify import verify
 from elspeth.core.landscape.tables import metadata
 
-STATE = {"checkpoints", "waiting_tokens", "run_leases", "experiment_stats"}
+STATE = {"run_leases", "experiment_stats"}
 RECORD = [table for table in metadata.tables.values() if table.name not in STATE]
 DDL = (
     "CREATE VIEW extra{n} AS SELECT {n} AS n",

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from elspeth.core.landscape.ledger import verify as verification
 from elspeth.core.landscape.tables import metadata
 
-STATE = {"checkpoints", "waiting_tokens", "run_leases", "experiment_stats"}
+STATE = {"run_leases", "experiment_stats"}
 RECORD = [table for table in metadata.tables.values() if table.name not in STATE]
 
 

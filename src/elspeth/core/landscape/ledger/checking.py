@@ -15,6 +15,7 @@ from elspeth.core.landscape.ledger.index import IndexUnreadableError, Section, u
 from elspeth.core.landscape.ledger.leaves import leaf
 from elspeth.core.landscape.ledger.purges import taken_away
 from elspeth.core.landscape.ledger.records import KINDS, NODE, OUTSIDE, RunKey, placed
+from elspeth.core.landscape.ledger.state import Stated
 from elspeth.core.landscape.ledger.supply import Key, Supply
 from elspeth.core.landscape.ledger.tree import Tree
 
@@ -34,6 +35,7 @@ class RunCheck:
         self._key = key
         self._supply = Supply(connection, run)
         self._tree = Tree()
+        self._state = Stated()
         self._stated: dict[tuple[str, Key], Any] = {}
         self._blind = False  # some head's list of leaves can't be read
         self.report = RunReport(run.run_id)
@@ -52,6 +54,9 @@ class RunCheck:
             report.root = self._tree.root().hex()
             self._check_restated()
             self._check_rest()
+            for table, at, what in self._state.differences(self._connection, self._run):
+                if not self._blind:
+                    report.found(table, at, what, "it is not what the last commit said of it")
             for table, key in taken_away(self._connection, self._run):
                 self.report.found(table, key, "removed", "its contents are gone, and no purge is on record")
             for segment, why in lost_contents(self._connection, self._run):
@@ -108,7 +113,8 @@ class RunCheck:
         for section in sections:
             if section.contents is not None:
                 got: list[bytes | None] = [leaf(section.kind, values) for values in section.contents]
-                self._learn(section)
+                if not self._state.learn(section):
+                    self._learn(section)
             else:
                 got = self._supply.take(section.kind, section.keys())
                 if section.kind == "trace":
@@ -218,6 +224,9 @@ class RunCheck:
         self._name([("trace", key) for key in ended], "added", "has no leaf")
         if still_open and report.status in _OPEN:
             report.notes.append(f"{len(still_open)} tokens have not ended: they are no leaves yet")
+            self._name(
+                [("trace", key) for key in still_open if self._is_strange(key)], "added", "has no leaf"
+            )
         elif still_open:
             self._name([("trace", key) for key in still_open], "added", "is open, in a run that is complete")
         sql = placed(self._connection, "SELECT count(*) FROM waiting_tokens WHERE run_no = ?")
@@ -226,6 +235,10 @@ class RunCheck:
             report.found(
                 "waiting_tokens", f"{waiting} rows", "added", "nothing waits in a run that is complete"
             )
+
+    def _is_strange(self, key: Key) -> bool:
+        """Whether an open trace is one that no commit of the engine put there."""
+        return self._state.checkpoint is not None and key not in self._state.open
 
     def _is_unfinished(self, path_no: Any) -> bool:
         """Whether a path is one token's own, and may still grow."""

@@ -13,6 +13,7 @@ from elspeth.core.landscape.ledger.heads import ORIGIN, Head, SigningKey, head_n
 from elspeth.core.landscape.ledger.index import IndexUnreadableError, Section, pack, unpack
 from elspeth.core.landscape.ledger.leaves import leaf, trace_leaf
 from elspeth.core.landscape.ledger.records import KINDS, OUTSIDE, Kind, RunKey, placed
+from elspeth.core.landscape.ledger.state import Stated, statements
 from elspeth.core.landscape.ledger.tree import Tree
 
 TAG = 4
@@ -66,6 +67,7 @@ class Ledger:
         self.head_no = -1
         self.tree = Tree()
         self.open_paths: set[int] = set()
+        self.state = Stated()
         self._stated: dict[tuple[str, tuple[Any, ...]], Any] = {}
         self._known: dict[str, set[tuple[Any, ...]]] = {}
         self._caught_up = False
@@ -92,6 +94,8 @@ class Ledger:
 
     def _learn(self, sections: Sequence[Section]) -> None:
         for section in sections:
+            if self.state.learn(section):
+                continue
             if section.contents is not None:
                 for key, values in zip(section.keys(), section.contents, strict=True):
                     self._stated[section.kind, key] = values
@@ -138,9 +142,7 @@ class Ledger:
         new.put("path", [((number,), values) for number, values in ended])
         for table, rows in written.others.items():
             self._put_rows(connection, new, table, rows)
-        open_paths = self.open_paths
-        traces = [row for row in written.traces if row[3] not in open_paths] if open_paths else written.traces
-        new.put_traces(traces)
+        new.put_traces(self._put_state(connection, new, written.traces))
         return self._store(connection, new, key)
 
     def close(self, connection: Connection, key: SigningKey | None) -> Head:
@@ -163,6 +165,20 @@ class Ledger:
             found = records.stream(connection, sql, (self.run.run_no,))
             new.put_traces([tuple(row) for row in found if row[3] not in unfinished])
         return self._store(connection, new, key)
+
+    def _put_state(
+        self, connection: Connection, new: _Leaves, traces: Sequence[tuple[Any, ...]]
+    ) -> Sequence[tuple[Any, ...]]:
+        """Leaves for what a resume goes by; gives the traces that have ended."""
+        open_paths, waited = self.open_paths, self.state.open
+        ended = [row for row in traces if row[3] not in open_paths] if open_paths else traces
+        opened = [row for row in traces if row[3] in open_paths] if len(ended) < len(traces) else []
+        gone = [(row[1], row[2]) for row in ended if (row[1], row[2]) in waited] if waited else []
+        for kind, found in statements(connection, self.run, opened, gone):
+            new.put(kind.name, found, keep=True)
+            if found:
+                self.state.learn(new.sections[-1])
+        return ended
 
     def _split_paths(self, new: _Leaves, paths: Mapping[int, list[Any]]) -> list[tuple[int, list[Any]]]:
         self.open_paths.update(number for number, values in paths.items() if values[6] is None)

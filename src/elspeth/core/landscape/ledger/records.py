@@ -3,8 +3,9 @@
 Values are those that the database keeps, not what some layer makes of them: on SQLite a time that
 is not written exactly as ELSPETH writes it is another value.
 
-Open traces, ``checkpoints``, ``waiting_tokens`` and ``run_leases`` are state, not record: they change
-and go as a run goes on, and are no leaves. ``experiment_stats`` is computed from records.
+Open traces, ``checkpoints`` and ``waiting_tokens`` are state, not record: they change and go as a run goes
+on, and are leaves by their hashes (see `state`). ``run_leases`` only says who is at work,
+``experiment_stats`` is computed from records: these two are no leaves.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

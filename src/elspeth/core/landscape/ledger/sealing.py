@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape.ledger.anchors import Anchor
 from elspeth.core.landscape.ledger.growth import Ledger, Written
 from elspeth.core.landscape.ledger.heads import Head, SigningKey
@@ -54,6 +55,26 @@ class Proof:
         with self._lock:
             self._noted.pop(run_id, None)
         return ledger.close(connection, self.key)
+
+    def must_stand(self, connection: Connection, run_no: int) -> None:
+        """Make sure that what a resume goes by is what the run's last commit sealed.
+
+        Raises LandscapeError with what differs: to go on from there would lose or double rows.
+        """
+        run = find_run(connection, "run_no", run_no)
+        if not self.enabled or run is None:
+            return
+        ledger = Ledger.open(connection, run)
+        differs = [f"{table} {key}: {what}" for table, key, what in ledger.state.differences(connection, run)]
+        if differs:
+            more = f" and {len(differs) - 5} more" if len(differs) > 5 else ""
+            raise LandscapeError(
+                f"run {run.run_id} can't go on: its state is not the one that its last commit sealed"
+                f" ({'; '.join(differs[:5])}{more})",
+                fix="see what `elspeth verify` says; restore a backup, or start a new run",
+            )
+        with self._lock:
+            self._ledgers[run_no] = ledger
 
     def publish(self, head: Head | None) -> None:
         """The head's transaction stands: anchor it. Raises LandscapeError if an anchor can't take it."""
