@@ -35,7 +35,8 @@ LONGEST_GAP_S = 0.04
 _GAP_SHARE = 1 / 32
 
 _LATENCY = [column.name for column in calls_table.columns].index("latency_ms")
-_BODIES = slice(10, 12)  # where they are among the columns of `calls`
+_BODY = calls_table.columns.keys().index("request")
+_BODIES = slice(_BODY, _BODY + 2)  # where request and response are among the columns
 
 Done = Callable[[BaseException | None], None]
 _call = calls_table.c
