@@ -17,7 +17,7 @@ def test_help_lists_every_command_with_a_place_to_start(cli: Callable[..., Any])
     assert said.code == 0
     assert said.err == ""
     lines = [line.split(None, 1) for line in said.out.splitlines() if line.strip()]
-    assert ["explain", "Tell the story of a row, or of a machine: what was done, and why."] in lines
+    assert ["explain", "Tell the story of a row or a machine: what was done, and why."] in lines
     assert "elspeth init demo && cd demo" in said.out
     assert max(map(len, said.out.splitlines())) <= 80
 

@@ -14,7 +14,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "validate": "Check a pipeline file, and say everything that is wrong with it.",
         "run": "Take real rows through a pipeline, with everything on record.",
         "resume": "Go on with an interrupted, failed or killed run, from its last commit.",
-        "explain": "Tell the story of a row, or of a machine: what was done, and why.",
+        "explain": "Tell the story of a row or a machine: what was done, and why.",
         "runs": "List the runs on record, or show how one of them went.",
         "export": "Write a run's record to files that need no database to be read.",
         "verify": "Check that the audit trail is what it was when it was written.",

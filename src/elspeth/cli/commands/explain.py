@@ -60,7 +60,7 @@ def explain(  # noqa: PLR0913  # one parameter per option
     database: Database = None,
     as_json: AsJson = False,
 ) -> int:
-    """Tell the story of a row, or of a machine: what was done, and why.
+    """Tell the story of a row or a machine: what was done, and why.
 
     Every step with what it changed and how long it took, every decision with its condition and with
     what else happened (the other branches of the same decision), where each branch ended, and the
