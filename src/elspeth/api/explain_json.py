@@ -236,6 +236,7 @@ def _call(call: CallRecord) -> dict[str, Any]:
         "response_hash": call.response_hash,
         "error": call.error,
         "created_at": moment(call.created_at),
+        "cached_from": call.cached_from,
     }
 
 

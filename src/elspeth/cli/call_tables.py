@@ -24,6 +24,8 @@ def called(nodes: Mapping[str, Mapping[str, Any]]) -> RenderableType:
         line.append(f"  {number(node['tokens_in'] + node['tokens_out'])} tokens", style="dim")
         if node["cost"]:
             line.append(f"  cost {node['cost']:.6g}")
+        if node["calls_cached"]:
+            line.append(f"  {number(node['calls_cached'])} from the cache")
         if node["calls_reused"]:
             line.append(f"  {number(node['calls_reused'])} taken from the record")
         lines.append(line)

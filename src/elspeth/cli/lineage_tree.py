@@ -198,6 +198,8 @@ def _call(call: CallRecord) -> Text:
         text.append(f"{_GAP}{duration(call.latency_ms / 1e3)}", style="dim")
     if call.tokens_in is not None or call.tokens_out is not None:
         text.append(f"{_GAP}{quantity(call.tokens_in or 0, 'token')} in, {call.tokens_out or 0:,} out")
+    if call.cached_from:
+        text.append(f"\nnot made: the answer of {printable(call.cached_from)}", style="dim")
     for label, said in conversation(call.request, call.response):
         text.append(f"\n{label}: ", style="cyan").append(value(said, _SAID_WIDTH))
     if call.error:

@@ -48,6 +48,8 @@ class JournalCall:
 
     ``call_index`` must be free in its state. ``cost`` is in the currency of the provider's account.
     ``request_hash`` may be given by who knows it already. ``operation`` is what was asked of the provider.
+    ``cache_key`` is for later runs to find the answer by, ``cached_from`` the call whose answer this is,
+    if none was made: see `CallCache`.
     """
 
     run_id: str
@@ -66,6 +68,8 @@ class JournalCall:
     cost: Decimal | None = None
     request_hash: str = ""
     operation: str | None = None
+    cache_key: str | None = None
+    cached_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ class CallJournal:
             call.call_type.value, call.status.value, call.attempt, call.provider, call.operation,
             call.request_hash or request_hash(call.request),
             None if response is None else request_hash(response), call.request, response, error,
-            call.latency_ms, call.tokens_in, call.tokens_out, cost, now,
+            call.latency_ms, call.tokens_in, call.tokens_out, cost, now, call.cache_key, call.cached_from,
         )  # fmt: skip
         with self._wake:
             self._rows.append(row)
@@ -232,6 +236,9 @@ class CallJournal:
 
     def _stored(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """The rows with large bodies in the payload store, durable before the rows that refer to them."""
+        longest = self._db.payloads.threshold
+        if not any(len(body or "") > longest for row in rows for body in row[_BODIES]):
+            return list(rows)
         by_run: dict[str, list[tuple[Any, ...]]] = {}
         for row in rows:
             by_run.setdefault(row[1], []).append(row)

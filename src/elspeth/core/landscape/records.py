@@ -111,7 +111,10 @@ class ErrorRecord:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """One external call. ``request``, ``response`` and ``error`` are texts as recorded, None if not kept."""
+    """One external call. ``request``, ``response`` and ``error`` are texts as recorded, None if not kept.
+
+    ``cached_from`` is the call of an earlier run whose answer was taken; then no call was made.
+    """
 
     call_id: str
     state_id: str
@@ -131,6 +134,7 @@ class CallRecord:
     tokens_out: int | None
     cost: float | None
     created_at: datetime
+    cached_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

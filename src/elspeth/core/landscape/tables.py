@@ -216,9 +216,17 @@ calls_table = Table(
     Column("tokens_out", BigInteger),
     Column("cost", Numeric(20, 10)),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("cache_key", Text),
+    Column("cached_from", Text),
     UniqueConstraint("state_id", "call_index"),
     # All that the health of providers is told from: whole prompts need not be passed over for it.
     Index("ix_calls_health", "created_at", "provider", "call_type", "operation", "status", "latency_ms"),
+)
+Index(
+    "ix_calls_cache_key",
+    calls_table.c.cache_key,
+    sqlite_where=calls_table.c.cache_key.is_not(None),
+    postgresql_where=calls_table.c.cache_key.is_not(None),
 )
 
 batches_table = Table(

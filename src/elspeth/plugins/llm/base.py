@@ -17,6 +17,7 @@ from elspeth.contracts.results import TransformResult
 from elspeth.contracts.schema import FieldType, PluginSchema
 from elspeth.core.landscape.call_journal import EarlierCalls
 from elspeth.fabric.governor import Budget, Governor, Price, PriceTable, ServiceGovernor, ServiceLimits
+from elspeth.plugins.llm.caching import cache_for
 from elspeth.plugins.llm.calling import Timeouts
 from elspeth.plugins.llm.endpoint import Endpoint
 from elspeth.plugins.llm.loop import LoopThread
@@ -217,7 +218,10 @@ class BaseLLMTransform(BaseTransform):
             purse = self._purse(governor, record, ctx.run_id)
             source = loop.wait_for(self._source(), _START_S)
             loop.at_end.append(source.close)
-            around = Surroundings(source, self._service, purse, record, self._metrics, self._emit)
+            cache = None
+            if self.earlier is None:  # a replay has its record, and to verify is to ask again
+                cache = cache_for(ctx.landscape, ctx.run_id, self._endpoint.url, self.options.cache)
+            around = Surroundings(source, self._service, purse, record, self._metrics, self._emit, cache)
             pump = loop.wait_for(self._pump(around), _START_S)
         except BaseException:
             loop.stop()

@@ -21,6 +21,7 @@ class CallMetrics:
     calls_succeeded: int = 0
     calls_failed: int = 0
     calls_reused: int = 0
+    calls_cached: int = 0
     retries: int = 0
     repairs: int = 0
     throttled: int = 0
@@ -61,8 +62,8 @@ class CallMetrics:
             name: getattr(self, name)
             for name in (
                 "rows_accepted", "rows_succeeded", "rows_failed", "calls", "calls_succeeded", "calls_failed",
-                "calls_reused", "retries", "repairs", "throttled", "drifted", "in_flight", "peak_in_flight",
-                "tokens_in", "tokens_out",
+                "calls_reused", "calls_cached", "retries", "repairs", "throttled", "drifted", "in_flight",
+                "peak_in_flight", "tokens_in", "tokens_out",
             )
         }  # fmt: skip
         found["cost"] = float(self.cost)

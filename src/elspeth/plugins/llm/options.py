@@ -26,6 +26,21 @@ class BudgetOptions(Options):
     max_tokens: int | None = Field(default=None, gt=0, description="Tokens of prompts and answers together.")
 
 
+class CacheOptions(Options):
+    """Whether a request that an earlier run made is answered from its record."""
+
+    max_age_days: float | None = Field(
+        default=None, gt=0, description="Older answers are not taken; default: of any age."
+    )
+    refresh: bool = Field(
+        default=False, description="Make every call, and let later runs take the new answers."
+    )
+
+
+def _switch(value: Any) -> Any:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
 class QueryOptions(Options):
     """One of several questions about a row."""
 
@@ -107,6 +122,13 @@ class CallOptions(TransformOptions):
         default_factory=dict, description="Model → price per million tokens."
     )
     budget: BudgetOptions | None = Field(default=None, description="What this node may spend in one run.")
+    cache: Annotated[
+        CacheOptions | None, BeforeValidator(_switch, json_schema_input_type=bool | CacheOptions | None)
+    ] = Field(
+        default=None,
+        description="`true`: a request that an earlier run in the same landscape made to the same address is"
+        " answered from its record, for nothing; or an object with `max_age_days` and `refresh`.",
+    )
     fail_on_drift: bool = Field(
         default=False, description="With `--mode verify`: rows whose answer changed are errors."
     )

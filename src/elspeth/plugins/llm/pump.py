@@ -12,13 +12,14 @@ from elspeth.contracts.errors import CanonicalError
 from elspeth.contracts.results import TransformResult
 from elspeth.core.landscape.call_journal import KnownKey
 from elspeth.fabric.governor import BudgetExceededError, ServiceGovernor
+from elspeth.plugins.llm.caching import AnswerCache, unpaid
 from elspeth.plugins.llm.calling import CallSource
 from elspeth.plugins.llm.completion import Answer
 from elspeth.plugins.llm.errors import Failure, Feedback, Kind
 from elspeth.plugins.llm.metrics import CallMetrics
 from elspeth.plugins.llm.queries import Frame, Message, Query
 from elspeth.plugins.llm.recording import CallRecord, answer_of
-from elspeth.plugins.llm.spending import Purse
+from elspeth.plugins.llm.spending import ZERO, Purse
 from elspeth.plugins.llm.structured import InvalidOutputError
 from elspeth.plugins.llm.templates import PromptError
 from elspeth.plugins.llm.work import Ask, RowWork
@@ -85,6 +86,7 @@ class Surroundings:
     record: CallRecord
     metrics: CallMetrics
     emit: Emit
+    cache: AnswerCache | None = None
 
 
 class Pump:
@@ -100,6 +102,7 @@ class Pump:
         self._record = around.record
         self._metrics = around.metrics
         self._emit = around.emit
+        self._cache = around.cache
         self._pool_size = pool_size
         self._retries = retries
         self._provider = provider
@@ -171,8 +174,8 @@ class Pump:
                 return
 
     def _prepare(self) -> bool:
-        """Turn rows into questions until there is one; False when there are no rows left."""
-        while self._rows and not self._ready:
+        """Turn rows into questions until there is one; False when there is none, or no room for more."""
+        while self._rows and not self._ready and not self._full:
             work = self._rows.popleft()
             try:
                 asks = self._asking.asks(work)
@@ -184,10 +187,33 @@ class Pump:
                 continue
             work.open = len(asks)
             known = self._record.known(work)
-            for ask in asks:
-                if not known or not self._reuse(ask, known):
-                    self._ready.append(ask)
+            self._ready.extend(ask for ask in asks if not self._is_known(ask, known))
         return bool(self._ready)
+
+    def _is_known(self, ask: Ask, known: list[KnownKey] | None) -> bool:
+        """Whether a question was answered before, and has its answer now."""
+        return (known is not None and self._reuse(ask, known)) or self._take_cached(ask)
+
+    def _take_cached(self, ask: Ask) -> bool:
+        """Take what an earlier run was answered: on record as a call that cost nothing, and whose it was."""
+        if self._cache is None:
+            return False
+        ask.cache_key = None
+        found = self._cache.find(ask)
+        if found is None:
+            ask.cache_key = self._cache.key(ask)
+            return False
+        ask.cached_from, answer = found
+        self._metrics.calls_cached += 1
+        self._put(ask, unpaid(answer), ZERO, f"{self._provider} (cached)")
+        ask.cached_from = None
+        self._settle(ask, answer)
+        return True
+
+    def _put(self, ask: Ask, answer: Answer, cost: Decimal | None, provider: str) -> None:
+        if self._source.live and self._record.holds:
+            self._undurable += 1
+        self._record.put(ask, answer, cost, provider)
 
     def _reuse(self, ask: Ask, known: list[KnownKey]) -> bool:
         """Take what an interrupted run was answered already; else go on numbering behind it."""
@@ -240,9 +266,7 @@ class Pump:
             answer = await self._source.answer(ask.request)
             cost = self._pay(ask, answer) if self._source.live else None
             self._metrics.ended(answer, cost)
-            if self._source.live and self._record.holds:
-                self._undurable += 1
-            self._record.put(ask, answer, cost, self._provider)
+            self._put(ask, answer, cost, self._provider)
             self._settle(ask, answer)
         except asyncio.CancelledError:
             raise
@@ -291,7 +315,7 @@ class Pump:
                 if ask.turn < self._asking.repair_turns:
                     self._metrics.repairs += 1
                     ask.repair(answer.text, str(error))
-                    if not known or not self._reuse(ask, known):
+                    if not self._is_known(ask, known):
                         self._ready.appendleft(ask)
                     return
                 cut = " (it was cut off: raise max_tokens)" if answer.finish_reason == "length" else ""

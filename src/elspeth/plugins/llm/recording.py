@@ -75,6 +75,8 @@ class JournalRecord:
                 tokens_out=answer.tokens_out,
                 cost=cost,
                 request_hash=ask.request.digest,
+                cache_key=ask.cache_key if failure is None else None,
+                cached_from=ask.cached_from,
             )
         )
 
@@ -140,7 +142,10 @@ def answer_of(call: KnownCall) -> Answer:
     """The answer that a recorded call got, read by the same code as a live one."""
     if call.error is not None:
         return Answer(failure=Failure.from_facts(orjson.loads(call.error)), recorded=call.response)
-    held = orjson.loads(call.response or "{}")
-    return answer_from(
-        held.get("body"), call.response, held.get("request_id"), status=held.get("status", 200)
-    )
+    return read_answer(call.response or "{}")
+
+
+def read_answer(recorded: str) -> Answer:
+    """The answer in a recorded response."""
+    held = orjson.loads(recorded)
+    return answer_from(held.get("body"), recorded, held.get("request_id"), status=held.get("status", 200))

@@ -72,7 +72,8 @@ class Ask:
     """One question about one row, through all its attempts and repair turns.
 
     ``round`` counts what was put on record of it: record ``round`` of question ``ordinal`` of n is call
-    ``ordinal + n × round`` of the state, the same number in whatever order calls complete.
+    ``ordinal + n × round`` of the state, the same number in whatever order calls complete. ``cache_key`` is
+    what later runs find the next answer by, ``cached_from`` the call whose answer is being taken.
     """
 
     work: RowWork
@@ -87,6 +88,8 @@ class Ask:
     turn: int = 0
     round: int = 0
     reservations: list[Reservation] = field(default_factory=list)
+    cache_key: str | None = None
+    cached_from: str | None = None
 
     def __post_init__(self) -> None:
         self._compose()
