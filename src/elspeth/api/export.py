@@ -1,7 +1,7 @@
 """``export``: a run's record as files, or as lineage events."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from elspeth.api.database import default_database_url
 from elspeth.api.explain import row_index
 from elspeth.api.keys import public_key
 from elspeth.contracts.errors import LandscapeError, UsageError
+from elspeth.core.clock import Clock
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.export.columns import read_columns
-from elspeth.core.landscape.export.openlineage import RunStory, is_endpoint, run_events, send
+from elspeth.core.landscape.export.openlineage import RunStory, event_under_way, is_endpoint, run_events, send
 from elspeth.core.landscape.export.prov import row_document, run_document
 from elspeth.core.landscape.export.signature import ExportCheck
 from elspeth.core.landscape.export.signature import check_export as check
@@ -92,6 +93,8 @@ class Manner:
     format: str
     row: int | str | None = None
     key: SigningKey | None = None
+    greeted: bool = False
+    """OpenLineage's START has been sent already."""
 
 
 def export_from(db: LandscapeDB, run: str, output: str | Path | None, manner: Manner) -> ExportResult:
@@ -103,7 +106,7 @@ def export_from(db: LandscapeDB, run: str, output: str | Path | None, manner: Ma
     if format == "prov":
         return _prov(reader, found, Path(target), manner.row)
     if format == "openlineage":
-        return _openlineage(db, reader, found, target)
+        return _openlineage(db, found, target, manner)
     with db.engine.connect() as connection:
         made = write_records(connection, found, Path(target), format, manner.key)
     hashes = {name: file.sha256 for name, file in made.files.items()}
@@ -136,18 +139,29 @@ def _prov(reader: LandscapeReader, run: RunRecord, target: Path, row: int | str 
     return ExportResult(run.run_id, "prov", str(target), counts)
 
 
-def _openlineage(db: LandscapeDB, reader: LandscapeReader, run: RunRecord, target: str) -> ExportResult:
-    nodes = reader.nodes(run.run_id)
+def lineage_events(db: LandscapeDB, run_id: str, under_way: str | None = None) -> list[dict[str, Any]]:
+    """OpenLineage events of a run, as it stands; ``under_way``: the one event that says that it goes on."""
+    reader = LandscapeReader(db)
+    run, nodes = reader.run(run_id), reader.nodes(run_id)
     with db.engine.connect() as connection:
-        columns = read_columns(connection, run.run_no, nodes, reader.edges(run.run_id))
-    story = RunStory(run, nodes, reader.artifacts(run.run_id), reader.counts(run.run_id), columns)
-    made = run_events(story, os.environ)
+        columns = read_columns(connection, run.run_no, nodes, reader.edges(run_id))
+    story = RunStory(run, nodes, reader.artifacts(run_id), reader.counts(run_id), columns)
+    if under_way is None:
+        return run_events(story, os.environ)
+    return [event_under_way(story, os.environ, under_way, Clock().now())]
+
+
+def write_events(target: str, events: Sequence[Mapping[str, Any]]) -> None:
+    """Write OpenLineage events to a file, one a line."""
+    _write(Path(target), b"".join(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE) for event in events))
+
+
+def _openlineage(db: LandscapeDB, run: RunRecord, target: str, manner: Manner) -> ExportResult:
+    made = lineage_events(db, run.run_id)
     if is_endpoint(target):
-        send(target, made, os.environ)
+        send(target, made[1:] if manner.greeted else made, os.environ)
     else:
-        _write(
-            Path(target), b"".join(orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE) for event in made)
-        )
+        write_events(target, made)
     return ExportResult(run.run_id, "openlineage", Redactor(None).text(target), {"events": len(made)})
 
 

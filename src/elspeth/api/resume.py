@@ -6,10 +6,11 @@ from typing import Any
 
 import orjson
 
-from elspeth.api.around_run import configure, exported_afterwards
+from elspeth.api.around_run import configure
 from elspeth.api.assemble import Assembled, assemble
 from elspeth.api.calls import prepare_calls
 from elspeth.api.database import default_database_url
+from elspeth.api.exporting import exported
 from elspeth.api.sealing import sealing
 from elspeth.contracts.enums import RunMode, RunStatus
 from elspeth.contracts.errors import UsageError
@@ -63,10 +64,9 @@ def resume(
         decision = {"elspeth_version": __version__, "accepted_changes": differences}
         configure(db, assembled)
         prepare_calls(db, assembled, record.run_id)
-        with exported_afterwards(db, assembled):
-            return go_on(
-                assembled.assembly, Surroundings(db, Clock(), SystemRandom(), stop, watch), record, decision
-            )
+        with exported(db, assembled, resumed=True) as export:
+            around = Surroundings(db, Clock(), SystemRandom(), stop, watch, begun=export.begun)
+            return go_on(assembled.assembly, around, record, decision)
     finally:
         db.close()
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from random import SystemRandom
 from typing import Any
 
-from elspeth.api.around_run import configure, exported_afterwards
+from elspeth.api.around_run import configure
 from elspeth.api.assemble import Assembled, assemble
 from elspeth.api.calls import prepare_calls
+from elspeth.api.exporting import exported
 from elspeth.api.sealing import sealing
 from elspeth.core.clock import Clock
 from elspeth.core.landscape.database import LandscapeDB
@@ -48,7 +49,8 @@ def run_assembled(
     try:
         configure(db, assembled)
         prepare_calls(db, assembled)
-        with exported_afterwards(db, assembled):
-            return execute(assembled.assembly, Surroundings(db, Clock(), SystemRandom(), stop, watch))
+        with exported(db, assembled) as export:
+            around = Surroundings(db, Clock(), SystemRandom(), stop, watch, begun=export.begun)
+            return execute(assembled.assembly, around)
     finally:
         db.close()

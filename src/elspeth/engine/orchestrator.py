@@ -36,6 +36,10 @@ def never() -> bool:
     return False
 
 
+def unannounced(_run_id: str) -> None:
+    """Nobody wants to know that a run has begun."""
+
+
 def unobserved(_point: str) -> None:
     """Nobody wants to know how far the run has come."""
 
@@ -45,7 +49,8 @@ class Surroundings:
     """What the engine takes from outside: database, time, chance, somebody's wish to stop or to watch.
 
     ``stop`` is asked every millisecond and must be cheap; ``watch`` is called after every commit;
-    ``probe`` hears the names of the points at which a crash would be interesting.
+    ``probe`` hears the names of the points at which a crash would be interesting; ``begun`` is told the
+    run's id once it is on record, and must be quick and raise nothing.
     """
 
     db: LandscapeDB
@@ -54,6 +59,7 @@ class Surroundings:
     stop: Callable[[], bool] = never
     watch: Watcher | None = None
     probe: Callable[[str], None] = unobserved
+    begun: Callable[[str], None] = unannounced
 
 
 def execute(assembly: Assembly, around: Surroundings) -> RunResult:
@@ -96,6 +102,7 @@ class Occasion:
 
 def _carry_out(occasion: Occasion, progress: Progressed) -> RunResult:
     published: dict[str, Artifact] = {}
+    occasion.around.begun(occasion.run_id)
     try:
         with _quiet_collector():
             return _Run(occasion, progress).execute(published)

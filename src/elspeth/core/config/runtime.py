@@ -8,7 +8,10 @@ from elspeth.core.config.models_base import Settings, SinkName, Text, broken_rul
 
 
 class ExportSettings(Settings):
-    """A copy of the run's record, written when the run is over; `elspeth export` writes the same."""
+    """A copy of the run's record, written when the run is over; `elspeth export` writes the same.
+
+    OpenLineage events are sent as the run begins too.
+    """
 
     enabled: bool = Field(False, description="Whether the record is exported at the end of the run.")
     path: Text | None = Field(

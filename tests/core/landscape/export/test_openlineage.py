@@ -3,7 +3,8 @@
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -13,8 +14,9 @@ from uuid import UUID
 import pytest
 
 from elspeth.api.export import export
+from elspeth.api.resume import resume
 from elspeth.api.run import run
-from elspeth.contracts.errors import LandscapeError, RunInterruptedError, SourceError
+from elspeth.contracts.errors import LandscapeError, RunInterruptedError, SourceError, UsageError
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.export.openlineage import dataset, run_uuid
 from elspeth.core.landscape.records import NodeRecord, RunRecord
@@ -226,6 +228,81 @@ def test_an_endpoint_that_refuses_never_fails_the_run(
     db.close()
     assert [event.kind for event in events] == ["export_failed"]
     assert "hunter2" not in events[0].detail
+
+
+def sending(here: Path, target: str) -> Path:
+    return pipeline(here, f"landscape: {{export: {{enabled: true, path: '{target}', format: openlineage}}}}")
+
+
+def until(there: Callable[[], object]) -> bool:
+    """Waits for what a thread does; False: do not stop the run."""
+    for _ in range(2000):
+        if there():
+            return False
+        time.sleep(0.005)
+    raise AssertionError("nothing came")
+
+
+def test_the_start_is_sent_as_the_run_begins(here: Path, collector: Collector) -> None:
+    seen: list[str] = []
+
+    def look() -> bool:
+        until(lambda: collector.got)
+        seen[:] = [event["eventType"] for _, event in collector.got]
+        return False
+
+    run(sending(here, collector.url), stop=look)
+    assert seen == ["START"]
+    for _, event in collector.got:
+        check_event(event)
+    (_, start), (_, complete) = collector.got
+    assert (start["eventType"], complete["eventType"]) == ("START", "COMPLETE")
+    assert start["run"]["runId"] == complete["run"]["runId"]
+    assert [data["name"] for data in start["outputs"]][:2] == [
+        str(here / "large.csv"),
+        str(here / "small.csv"),
+    ]
+
+
+def test_a_resume_says_that_the_run_goes_on(here: Path, collector: Collector) -> None:
+    with pytest.raises(RunInterruptedError):
+        run(sending(here, collector.url), stop=lambda: True)
+    resume()
+    assert [event["eventType"] for _, event in collector.got] == ["START", "ABORT", "RUNNING", "COMPLETE"]
+    assert len({event["run"]["runId"] for _, event in collector.got}) == 1
+    with pytest.raises(UsageError):
+        resume()
+    assert len(collector.got) == 4
+
+
+def test_an_endpoint_that_comes_up_late_hears_of_the_start_too(
+    here: Path, collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    collector.status = 503
+
+    def look() -> bool:
+        until(lambda: "tried again" in caplog.text)
+        collector.status = 201
+        return False
+
+    with caplog.at_level(logging.WARNING):
+        assert run(sending(here, collector.url), stop=look).status == "completed"
+    assert "refused an event: 503" in caplog.text
+    assert "the run goes on, and it is tried again when it is over" in caplog.text
+    assert [event["eventType"] for _, event in collector.got] == ["START", "START", "COMPLETE"]
+
+
+def test_a_file_has_the_start_while_the_run_goes_on(here: Path) -> None:
+    seen: list[str] = []
+
+    def look() -> bool:
+        seen[:] = (here / "sent.jsonl").read_text("utf-8").splitlines()
+        return False
+
+    run(sending(here, "sent.jsonl"), stop=look)
+    assert [json.loads(line)["eventType"] for line in seen] == ["START"]
+    lines = (here / "sent.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line)["eventType"] for line in lines] == ["START", "COMPLETE"]
 
 
 def test_an_endpoint_that_is_not_there_is_an_error_without_credentials(

@@ -1,4 +1,4 @@
-"""OpenLineage run events (https://openlineage.io/spec/): START, and COMPLETE, FAIL or ABORT, of one run."""
+"""OpenLineage run events (https://openlineage.io/spec/): START, RUNNING, and COMPLETE, FAIL or ABORT."""
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -68,14 +68,20 @@ def run_events(story: RunStory, environ: Mapping[str, str]) -> list[Json]:
     """
     run = story.run
     inputs = [_input(story, node) for node in story.sources]
-    start = _event(story, environ, "START", run.started_at)
-    events = [{**start, "inputs": inputs, "outputs": [story.datasets[sink.node_id] for sink in story.sinks]}]
+    events = [event_under_way(story, environ, "START", run.started_at)]
     if run.completed_at is not None:
         kind = _ENDINGS.get(RunStatus(run.status), "COMPLETE")
         outputs = [_output(story, sink) for sink in story.sinks if _wrote(story, sink)]
         end = _event(story, environ, kind, run.completed_at)
         events.append({**end, "inputs": inputs, "outputs": outputs})
     return events
+
+
+def event_under_way(story: RunStory, environ: Mapping[str, str], kind: str, now: datetime) -> Json:
+    """The event of a run that begins (START; its time is that of the run) or goes on (RUNNING)."""
+    event = _event(story, environ, kind, story.run.started_at if kind == "START" else now)
+    inputs = [_input(story, node) for node in story.sources]
+    return {**event, "inputs": inputs, "outputs": [story.datasets[sink.node_id] for sink in story.sinks]}
 
 
 def run_uuid(run_id: str) -> str:
