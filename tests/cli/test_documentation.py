@@ -34,7 +34,8 @@ def test_the_commands_are_all_there() -> None:
         "elspeth", *(f"elspeth {name}" for name in COMMANDS),
         "elspeth runs show", "elspeth plugins list", "elspeth plugins inspect", "elspeth plugin new",
         "elspeth keys new", "elspeth manifest show", "elspeth manifest sign", "elspeth manifest verify",
-        *(f"elspeth fleet {name}" for name in ("plan", "apply", "status", "destroy", "sweep")),
+        *(f"elspeth fleet {name}" for name in ("plan", "apply", "status", "destroy", "sweep", "schema")),
+        *(f"elspeth approvals {name}" for name in ("list", "show", "approve", "reject")),
         *(f"elspeth experiment {name}" for name in ("list", "status", "compare", "power", "flips")),
     }  # fmt: skip
 

@@ -17,12 +17,11 @@ FILE = """\
 fleet: web
 subscription_id: {subscription}
 resource_group: rg
-location: westeurope
-size: Standard_B1s
+regions: [westeurope]
+sizes: [Standard_B1s]
 count: 2
-budget_per_hour: 0.05
+budget: {{per_hour: 0.05}}
 prices: {{Standard_B1s: 0.01}}
-cores: {{Standard_B1s: 1}}
 cloud_init: "password: swordfish"
 """
 CALLS = """\
@@ -40,11 +39,11 @@ def applied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         def client(settings: FleetSettings) -> AzureVMClient:
             return AzureVMClient(running.credential, settings.subscription_id, **running.connection())
 
-        monkeypatch.setattr("elspeth.api.fleet.make_client", client)
+        monkeypatch.setattr("elspeth.api.fleet_desk.make_client", client)
         monkeypatch.chdir(tmp_path)
         file = Path("fleet.yaml")
         file.write_text(FILE.format(subscription=running.subscription_id), encoding="utf-8")
-        apply_fleet(file, plan_fleet(file).digest)
+        apply_fleet(file, plan_fleet(file).plan.digest)
         yield
 
 

@@ -1,17 +1,31 @@
 """``fleet plan``, ``apply``, ``status``, ``destroy`` and ``sweep``: machines in Azure, as a file says."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any, cast
+from fnmatch import fnmatchcase
+from typing import Any
 
-from elspeth.api.operations import recorded, somebody
-from elspeth.contracts.errors import UsageError
-from elspeth.core.landscape.operations import Operation, OperationStart
-from elspeth.fabric.adapter import Plan, PlanRefusedError, World
-from elspeth.fabric.fleet_file import FleetSettings, load_fleet
+from elspeth.api.fleet_desk import Desk, Kept, open_desk
+from elspeth.api.operations import somebody
+from elspeth.fabric.adapter import Plan, PlanRefusedError, Step, World, plain_unit
+from elspeth.fabric.fleet_file import FleetSettings, fleet_schema
+
+OnStep = Callable[[Step, str | None], None]
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFleet:
+    """A plan on record. ``approval``: ``not needed``, ``pending``, ``approved``, ``rejected`` or
+    ``expired``; ``needs``: why one is needed. ``spent_today`` in US dollars.
+    """
+
+    plan: Plan
+    approval: str
+    needs: tuple[str, ...]
+    spent_today: float
+    spent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,153 +35,174 @@ class FleetStatus:
     fleet: str
     world: World
     cost_per_hour: float
+    spent_today: float
+    spent: float
 
 
-def plan_fleet(path: str | os.PathLike[str], *, database: str | None = None) -> Plan:
-    """What would have to be done for the fleet to be as the file says; changes nothing.
+def plan_fleet(path: Path, *, kept: Kept | None = None, by: str | None = None) -> PlannedFleet:
+    """What would have to be done for the fleet to be as the file says. Changes nothing in Azure, and puts the
+    plan on record, as asked for by ``by`` (default: the user of this process).
 
-    Raises ConfigurationError, PlanRefusedError for a budget that is too small, and the provider's errors.
+    Raises ConfigurationError (also for policies that the plan breaks, all of them), NoRoomError,
+    PlanRefusedError for a budget that is too small, and the provider's errors.
     """
-    settings = load_fleet(path)
-    with _adapter(settings, "plan", database) as (adapter, record):
-        plan = _planned(adapter, settings)
-        record.note("planned", plan_dict(plan))
-        return plan
+    with open_desk(path, "plan", kept) as desk:
+        plan: Plan = desk.adapter.plan(desk.settings.intent())
+        desk.check_policies(plan)
+        desk.settle(World(plan.base))
+        recorded = desk.books.approvals.record(plan, by or somebody(), _rules(plan, desk.settings))
+        spent = desk.books.spending.stand()
+        state = recorded.state(desk.books.approvals.now())
+        found = PlannedFleet(plan, state, recorded.rules.needs, spent.today, spent.total)
+        desk.record.note("planned", {**plan_dict(found), "by": recorded.requested_by})
+        return found
 
 
-def apply_fleet(path: str | os.PathLike[str], digest: str, *, database: str | None = None) -> FleetStatus:
+def apply_fleet(
+    path: Path, digest: str, *, kept: Kept | None = None, on_step: OnStep | None = None
+) -> FleetStatus:
     """Do what the plan with this digest says: the one that somebody has looked at, and no other.
 
-    Raises PlanRefusedError if the file or the world asks for another plan by now, and the provider's errors.
+    The plan must be on record (`plan_fleet`), the file the same, the world as the plan knows it or on its way
+    to what it says, the policies kept, the approval there if one is needed; and the most that the plan
+    may cost is set aside first. An apply that died goes on with the same digest; two with the same digest
+    share the work.
+
+    Raises NotFoundError, PlanRefusedError, ConfigurationError, and the provider's errors.
     """
-    settings = load_fleet(path)
-    with _adapter(settings, "apply", database) as (adapter, record):
-        plan = _planned(adapter, settings)
-        record.note("planned", plan_dict(plan))
-        if plan.digest != digest:
+    from elspeth.fabric.applying import SharedCrew  # noqa: PLC0415
+    from elspeth.fabric.planning import check_plan  # noqa: PLC0415
+
+    with open_desk(path, "apply", kept) as desk:
+        settings, books = desk.settings, desk.books
+        recorded = books.approvals.find(digest)
+        plan: Plan = recorded.plan
+        desk.record.note("planned", {**plan.content(), "digest": plan.digest, "by": recorded.requested_by})
+        if plan.fleet != settings.fleet or plan.terms != settings.terms():
             raise PlanRefusedError(
-                f"the plan is {plan.digest[:16]}… now, not {digest[:16]}…: the file or the world has changed",
+                f"{path} says something else than when plan {plan.digest[:12]} was made",
                 fix="look at the new plan: elspeth fleet plan",
             )
-        # Who gives a plan's digest has looked at that plan.
-        record.note("approved", {"digest": digest, "by": somebody()})
-        if not plan.empty:
-            adapter.prepare(settings.location)
-        status = _status(settings, adapter.apply(plan))
-        record.note("result", {"plan": digest, **status_dict(status)})
+        desk.check_policies(plan)
+        _note_approval(desk, plan, books.approvals.require(recorded))
+        with books.turns.taken(settings.fleet, plan.digest) as turn:
+            before = desk.observe()
+            check_plan(plan, before)
+            _reserve(desk, plan)
+            if not plan.empty:
+                desk.adapter.prepare(settings.regions[0])
+            crew = SharedCrew(books.coordinator, turn, settings.parallel, on_step)
+            try:
+                desk.adapter.apply(plan, crew)
+            finally:
+                world = desk.adapter.observe()
+                books.spending.settle(world, settings.prices)
+        status = _status(desk, world)
+        desk.record.note("result", {"plan": plan.digest, **status_dict(status)})
         return status
 
 
-def fleet_status(path: str | os.PathLike[str], *, database: str | None = None) -> FleetStatus:
+def fleet_status(path: Path, *, kept: Kept | None = None) -> FleetStatus:
     """The fleet as it is."""
-    settings = load_fleet(path)
-    with _adapter(settings, "status", database) as (adapter, record):
-        status = _status(settings, adapter.observe())
-        record.note("observed", status_dict(status))
+    with open_desk(path, "status", kept) as desk:
+        status = _status(desk, desk.observe())
+        desk.record.note("observed", status_dict(status))
         return status
 
 
-def destroy_fleet(path: str | os.PathLike[str], *, database: str | None = None) -> list[str]:
-    """Delete every machine of the fleet and what else bears its tag; the machines' names."""
-    settings = load_fleet(path)
-    with _adapter(settings, "destroy", database) as (adapter, record):
-        names = [unit.name for unit in adapter.observe().units]
-        record.note("approved", {"deletes": names, "by": somebody()})
-        adapter.destroy()
-        record.note("result", {"deleted": names})
-        return names
+def destroy_fleet(path: Path, *, selector: str = "*", kept: Kept | None = None) -> list[str]:
+    """Delete the machines of the fleet whose names fit (``web-00*``), and what else bears its tag and belongs
+    to no machine. The machines' names.
+    """
+    with open_desk(path, "destroy", kept) as desk, desk.books.turns.taken(desk.settings.fleet, "destroy"):
+        names = [unit.name for unit in desk.observe().units if fnmatchcase(unit.name, selector)]
+        desk.record.note("approved", {"deletes": names, "by": somebody()})
+        gone: list[str] = desk.adapter.destroy(selector)
+        desk.books.spending.settle(desk.adapter.observe(), desk.settings.prices)
+        desk.record.note("result", {"deleted": gone})
+        return gone
 
 
-def sweep_fleet(path: str | os.PathLike[str], *, database: str | None = None) -> list[str]:
+def sweep_fleet(path: Path, *, kept: Kept | None = None) -> list[str]:
     """Delete what bears the fleet's tag and belongs to no machine; the ids."""
-    settings = load_fleet(path)
-    with _adapter(settings, "sweep", database) as (adapter, record):
-        swept: list[str] = adapter.sweep()
-        record.note("result", {"deleted": swept})
+    with open_desk(path, "sweep", kept) as desk, desk.books.turns.taken(desk.settings.fleet, "sweep"):
+        swept: list[str] = desk.adapter.sweep()
+        desk.record.note("result", {"deleted": swept})
         return swept
 
 
-def plan_dict(plan: Plan) -> dict[str, Any]:
+def plan_dict(planned: PlannedFleet) -> dict[str, Any]:
     """A plan as plain JSON values."""
-    return {**plan.content(), "digest": plan.digest, "empty": plan.empty}
+    plan = planned.plan
+    return {
+        **plan.content(),
+        "digest": plan.digest,
+        "empty": plan.empty,
+        "approval": planned.approval,
+        "approval_needed_for": list(planned.needs),
+        "spent_today": round(planned.spent_today, 6),
+        "spent": round(planned.spent, 6),
+    }
 
 
 def status_dict(status: FleetStatus) -> dict[str, Any]:
     """A status as plain JSON values."""
-    machines = [
-        {
-            "name": unit.name,
-            "size": unit.size,
-            "location": unit.location,
-            "spot": unit.spot,
-            "status": unit.status,
-        }
-        for unit in status.world.units
-    ]
-    strays = list(status.world.strays)
     return {
         "fleet": status.fleet,
         "cost_per_hour": status.cost_per_hour,
-        "machines": machines,
-        "strays": strays,
+        "spent_today": round(status.spent_today, 6),
+        "spent": round(status.spent, 6),
+        "machines": [plain_unit(unit) for unit in status.world.units],
+        "strays": list(status.world.strays),
     }
 
 
-def make_client(settings: FleetSettings) -> Any:
-    """The client for a fleet, with whatever credential azure-identity finds."""
-    try:
-        from elspeth.providers.azure_vm.client import AzureVMClient  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise UsageError("fleets need the Azure libraries", fix='pip install "elspeth[azure]"') from error
-    return AzureVMClient(subscription_id=settings.subscription_id)
+def schema_dict() -> dict[str, Any]:
+    """The JSON Schema of fleet files."""
+    return fleet_schema()
 
 
-@contextmanager
-def _adapter(settings: FleetSettings, verb: str, database: str | None) -> Iterator[tuple[Any, Operation]]:
-    """The adapter, and the operation with which every call that it makes is on record."""
-    with make_client(settings) as client:
-        from elspeth.providers.azure_vm.adapter import AzureVMAdapter  # noqa: PLC0415
-        from elspeth.providers.azure_vm.machine import VMOptions  # noqa: PLC0415
-        from elspeth.providers.azure_vm.record import PROVIDER, record_calls  # noqa: PLC0415
-
-        given = settings.model_dump(
-            include={"image", "ssh_public_key", "cloud_init", "subnet_id", "public_ip", "tags"},
-            exclude_none=True,
-        )
-        options = cast(VMOptions, given)
-        start = OperationStart(
-            f"fleet {verb}",
-            f"{settings.resource_group}/{settings.fleet}",
-            _recorded_settings(settings),
-            PROVIDER,
-            excludes=() if verb in ("plan", "status") else ("fleet apply", "fleet destroy", "fleet sweep"),
-        )
-        with recorded(start, database) as operation:
-            record_calls(client.connection, operation)
-            adapter = AzureVMAdapter(
-                client,
-                settings.resource_group,
-                settings.fleet,
-                parallel=settings.parallel,
-                options=options,
-                book=operation,
-            )
-            yield adapter, operation
+def _note_approval(desk: Desk, plan: Plan, decision: Any) -> None:
+    """Put on record who stands for this apply: who approved the plan, or else who gives its digest."""
+    if decision is None:
+        desk.record.note("approved", {"digest": plan.digest, "by": somebody()})
+        return
+    told = {"digest": plan.digest, "by": decision.decided_by, "applied_by": somebody()}
+    desk.record.note("approved", {**told, **({"comment": decision.comment} if decision.comment else {})})
 
 
-def _recorded_settings(settings: FleetSettings) -> dict[str, Any]:
-    """The fleet file, without what may hold secrets."""
-    told = settings.model_dump(mode="json", exclude_none=True)
-    if settings.cloud_init is not None:
-        told["cloud_init"] = {"sha256": sha256(settings.cloud_init.encode()).hexdigest()}
-    return told
+def _reserve(desk: Desk, plan: Plan) -> None:
+    """Set aside the most that each machine of the plan may cost, in one transaction."""
+    from elspeth.fabric.governor.spending import Limits  # noqa: PLC0415
+
+    dearest = max((plan.prices[one.size] for one in plan.fallbacks), default=0.0)
+    wanted = {
+        unit.name: unit.machines * max(plan.prices[unit.size], dearest if unit in plan.creates else 0.0)
+        for unit in (*plan.creates, *plan.changes)
+    }
+    given = desk.settings.budget
+    limits = Limits(given.per_hour, given.per_day, given.total, given.hours)
+    desk.books.spending.reserve(plan.digest, wanted, limits)
 
 
-def _planned(adapter: Any, settings: FleetSettings) -> Plan:
-    plan: Plan = adapter.plan(settings.intent())
-    return plan
+def _rules(plan: Plan, settings: FleetSettings) -> Any:
+    """Why this plan needs an approval, if it does."""
+    from elspeth.fabric.governor.approvals import Rules  # noqa: PLC0415
+
+    asked = settings.approval
+    if asked is None or plan.empty:
+        return Rules()
+    creates, deletes = sum(unit.machines for unit in plan.creates), len(plan.deletes)
+    needs = []
+    if asked.cost_per_hour is not None and plan.most_per_hour > asked.cost_per_hour:
+        needs.append(f"it may cost ${plan.most_per_hour:.2f} per hour, more than ${asked.cost_per_hour:.2f}")
+    if asked.creates is not None and creates > asked.creates:
+        needs.append(f"it creates {creates} machines, more than {asked.creates}")
+    if asked.deletes is not None and deletes > asked.deletes:
+        needs.append(f"it deletes {deletes} machines, more than {asked.deletes}")
+    return Rules(tuple(needs), asked.valid_hours, asked.own)
 
 
-def _status(settings: FleetSettings, world: World) -> FleetStatus:
-    cost = sum(settings.prices.get(unit.size, 0.0) for unit in world.units if unit.status != "stopped")
-    return FleetStatus(settings.fleet, world, round(cost, 6))
+def _status(desk: Desk, world: World) -> FleetStatus:
+    spent = desk.books.spending.stand()
+    return FleetStatus(desk.settings.fleet, world, round(spent.per_hour, 6), spent.today, spent.total)

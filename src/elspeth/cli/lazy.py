@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "prove": "Write the proof of one row: its records, and the way from each to a signed tree head.",
         "keys": "Make a key pair that signs the heads of the audit trail.",
         "fleet": "Plan, create, watch and destroy machines in Azure, as a file says.",
+        "approvals": "Look at plans that need approval; approve or reject them.",
         "manifest": "Show, sign and check what a provider says it can do.",
         "purge": "Take the contents of old runs' rows and calls away; hashes and everything else stay.",
         "experiment": "Compare the variants of an experiment: which is better, and how sure are we?",

@@ -20,6 +20,20 @@ Database = Annotated[
         show_default=False,
     ),
 ]
+Fabric = Annotated[
+    str | None,
+    typer.Option(
+        "--fabric",
+        metavar="URL",
+        help="Where plans, approvals and budgets are kept: sqlite:///PATH or postgresql://…"
+        "  [default: .elspeth/fabric.db]",
+        show_default=False,
+    ),
+]
+By = Annotated[
+    str | None,
+    typer.Option("--by", metavar="NAME", help="Who asks.  [default: you, as user@host]", show_default=False),
+]
 RunId = Annotated[
     str,
     typer.Argument(metavar="RUN", help="A run id, or `latest`.", autocompletion=complete_runs),

@@ -79,12 +79,13 @@ class ConfigurationError(ElspethError):
     """A pipeline was refused. ``problems`` holds everything that is wrong with it, in file order."""
 
     exit_code = 2
+    subject: ClassVar[str] = "pipeline"
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         count = len(self.problems)
         head = "1 problem" if count == 1 else f"{count} problems"
-        super().__init__(f"{head} in the pipeline\n" + "\n".join(map(str, self.problems)))
+        super().__init__(f"{head} in the {self.subject}\n" + "\n".join(map(str, self.problems)))
 
 
 class UsageError(ElspethError):

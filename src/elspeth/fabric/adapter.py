@@ -1,21 +1,32 @@
 """What every provider of machines looks like to a fleet: see, plan, apply, destroy.
 
-The words are here, and the arithmetic of plans; who talks to a cloud is in the providers.
+The words are here; the arithmetic of plans is in `planning`, who talks to a cloud is in the providers.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any, Protocol
 
-from elspeth.contracts.errors import ElspethError, UsageError
+from elspeth.contracts.errors import ElspethError
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Offer:
+    """A place and a size: where a machine can be had."""
+
+    location: str
+    size: str
+
+    def __str__(self) -> str:
+        return f"{self.size} in {self.location}"
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One machine of a fleet. ``status``: ``running``, ``stopped`` (also evicted), ``failed`` or
-    ``changing``.
+    """One machine of a fleet, or a scale set of ``members`` machines.
+
+    ``status``: ``running``, ``stopped`` (also evicted), ``failed`` or ``changing``; a scale set is
+    ``stopped`` if one of its machines is.
     """
 
     name: str
@@ -23,6 +34,17 @@ class Unit:
     location: str
     spot: bool = False
     status: str = "running"
+    members: int | None = None
+
+    @property
+    def offer(self) -> Offer:
+        """Place and size."""
+        return Offer(self.location, self.size)
+
+    @property
+    def machines(self) -> int:
+        """How many machines this is."""
+        return 1 if self.members is None else self.members
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +59,51 @@ class World:
 
 
 @dataclass(frozen=True, slots=True)
+class Quote:
+    """What a provider says about an offer: its cores, the quotas that these count in (keys of
+    `Market.quotas`), and, where it can't be had at all, why.
+    """
+
+    cores: int = 0
+    quotas: tuple[str, ...] = ()
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What can be had. ``quotas``: cores in use and cores allowed. An offer without a quote can't be had:
+    what is not known is refused.
+    """
+
+    quotes: Mapping[Offer, Quote]
+    quotas: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
-    """A fleet as it should be. ``prices``: US dollars per hour and machine, by size; ``cores`` by size."""
+    """A fleet as it should be. ``offers``: in order of preference. ``prices``: US dollars per hour and
+    machine, by size. ``terms``: a digest of what else the plan rests on (a file, its policies).
+    """
 
     fleet: str
     count: int
-    size: str
-    location: str
+    offers: tuple[Offer, ...]
+    prices: Mapping[str, float]
     spot: bool = False
-    prices: Mapping[str, float] = field(default_factory=dict)
-    cores: Mapping[str, int] = field(default_factory=dict)
+    scale_set: bool = False
     max_cost_per_hour: float | None = None
+    terms: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What leads from ``base`` to the intent. ``digest`` covers everything else: an altered plan is
     refused.
+
+    ``fallbacks``: where an apply may put what is to be created if its own place is full by then, in this
+    order. ``cost_per_hour`` is that of the whole fleet, ``most_per_hour`` what it costs if the dearest
+    of these are taken; nothing dearer is ever made. ``quota_needed``: cores, by quota. ``left_out``: offers
+    that can't be had, and why.
     """
 
     fleet: str
@@ -63,6 +113,11 @@ class Plan:
     deletes: tuple[str, ...]
     cost_per_hour: float
     quota_needed: Mapping[str, int]
+    fallbacks: tuple[Offer, ...] = ()
+    most_per_hour: float = 0.0
+    left_out: tuple[tuple[Offer, str], ...] = ()
+    prices: Mapping[str, float] = field(default_factory=dict)
+    terms: str = ""
     digest: str = ""
 
     @property
@@ -74,17 +129,41 @@ class Plan:
         """All but the digest, as plain JSON values."""
         return {
             "fleet": self.fleet,
-            "base": [_plain(unit) for unit in self.base],
-            "creates": [_plain(unit) for unit in self.creates],
-            "changes": [_plain(unit) for unit in self.changes],
+            "base": [plain_unit(unit) for unit in self.base],
+            "creates": [plain_unit(unit) for unit in self.creates],
+            "changes": [plain_unit(unit) for unit in self.changes],
             "deletes": list(self.deletes),
             "cost_per_hour": round(self.cost_per_hour, 6),
+            "most_per_hour": round(self.most_per_hour, 6),
             "quota_needed": dict(sorted(self.quota_needed.items())),
+            "fallbacks": [[one.location, one.size] for one in self.fallbacks],
+            "left_out": [[one.location, one.size, why] for one, why in self.left_out],
+            "prices": dict(sorted(self.prices.items())),
+            "terms": self.terms,
         }
 
 
 class PlanRefusedError(ElspethError):
     """A plan may not be applied: altered, made for another world, or beyond its budget."""
+
+
+class NoRoomError(PlanRefusedError):
+    """No offer has room for what a plan needs: quota, or sizes that are not for sale."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that an apply does: ``delete``, ``change`` or ``create``, and to what."""
+
+    action: str
+    unit: Unit
+
+
+class Crew(Protocol):
+    """Who does the steps of an apply, several at once."""
+
+    def __call__(self, steps: Sequence[Step], do: Callable[[Step], None]) -> None:
+        """Do all of them. Raises the first error once all that was begun has ended."""
 
 
 class Adapter(Protocol):
@@ -96,116 +175,28 @@ class Adapter(Protocol):
     def plan(self, intent: Intent) -> Plan:
         """What would have to be done; changes nothing."""
 
-    def apply(self, plan: Plan) -> World:
+    def apply(self, plan: Plan, crew: Crew | None = None) -> World:
         """Do it. Raises PlanRefusedError; the same plan can be applied again after a crash."""
 
-    def destroy(self) -> None:
-        """Remove everything that bears the fleet's tag, and nothing else."""
+    def destroy(self, selector: str = "*") -> list[str]:
+        """Remove what bears the fleet's tag and whose name fits, and nothing else. The names."""
 
     def health(self) -> Mapping[str, int]:
         """How many machines have which status."""
 
 
-def make_plan(intent: Intent, world: World) -> Plan:
-    """The plan from this world to that intent. Raises UsageError, PlanRefusedError for a budget that is
-    too small.
-
-    A failed machine is deleted and made again, one that is stopped or was evicted is started, one of
-    another size is resized; machines of the fleet that are not wanted are deleted.
-    """
-    price, cores = _price(intent), intent.cores.get(intent.size)
-    if cores is None:
-        raise UsageError(f"nobody says how many cores {intent.size} has, so no quota can be checked")
-    wanted = {f"{intent.fleet}-{number:03d}" for number in range(intent.count)}
-    taken = sorted(wanted & world.foreign)
-    if taken:
-        raise UsageError(
-            f"there is a machine {taken[0]} already that is not of this fleet", fix="rename the fleet"
-        )
-    known = {unit.name: unit for unit in world.units}
-    target = {name: Unit(name, intent.size, intent.location, intent.spot) for name in sorted(wanted)}
-    remade = {name for name in wanted if name in known and _must_be_made_anew(known[name], target[name])}
-    creates = [unit for name, unit in target.items() if name not in known or name in remade]
-    changes = [
-        unit for name, unit in target.items() if name in known and name not in remade and known[name] != unit
-    ]
-    deletes = sorted([name for name in known if name not in wanted] + list(remade))
-    cost = price * intent.count
-    if intent.max_cost_per_hour is not None and cost > intent.max_cost_per_hour:
-        raise PlanRefusedError(
-            f"{intent.count} × {intent.size} cost ${cost:.2f} per hour, "
-            f"${intent.max_cost_per_hour:.2f} are allowed",
-            fix="take fewer or smaller machines, or raise the budget",
-        )
-    needed = cores * (len(creates) - len(remade)) + cores * sum(
-        known[unit.name].size != unit.size for unit in changes
-    )
-    quota = {intent.location: needed} if needed > 0 else {}
-    bare = Plan(intent.fleet, world.units, tuple(creates), tuple(changes), tuple(deletes), cost, quota)
-    return Plan(
-        bare.fleet,
-        bare.base,
-        bare.creates,
-        bare.changes,
-        bare.deletes,
-        bare.cost_per_hour,
-        quota,
-        digest_of(bare),
-    )
-
-
-def digest_of(plan: Plan) -> str:
-    """SHA-256 (hex) of what a plan says."""
-    return sha256(json.dumps(plan.content(), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def check_plan(plan: Plan, world: World) -> None:
-    """Refuse a plan that was altered, or whose world is another by now than what it starts from or leads
-    to.
-    """
-    if digest_of(plan) != plan.digest:
-        raise PlanRefusedError("the plan was altered since it was made", fix="make a new one")
-    outcome = {unit.name: unit for unit in (*plan.creates, *plan.changes)}
-    base = {unit.name: unit for unit in plan.base}
-    now = {unit.name: unit for unit in world.units}
-    for name in sorted({*base, *now}):
-        allowed = [base.get(name)]
-        if name in outcome:
-            allowed.append(outcome[name])
-        if name in plan.deletes:
-            allowed.append(None)
-        found = now.get(name)
-        begun = found is not None and name in outcome and found.status != "running"
-        if found not in allowed and not begun:
-            raise PlanRefusedError(
-                f"the world has changed since the plan was made: {name} is {_told(found)}, "
-                f"not {_told(base.get(name))}",
-                fix="make a new plan, and look at it",
-            )
-
-
-def _must_be_made_anew(unit: Unit, target: Unit) -> bool:
-    return unit.status == "failed" or (unit.location, unit.spot) != (target.location, target.spot)
-
-
-def _price(intent: Intent) -> float:
-    price = intent.prices.get(intent.size)
-    if price is None:
-        raise UsageError(f"nobody says what {intent.size} costs", fix="add it to the prices")
-    if intent.count < 0:
-        raise UsageError("a fleet can't have fewer than no machines")
-    return price
-
-
-def _plain(unit: Unit) -> dict[str, Any]:
-    return {
+def plain_unit(unit: Unit) -> dict[str, Any]:
+    """A unit as plain JSON values."""
+    found: dict[str, Any] = {
         "name": unit.name,
         "size": unit.size,
         "location": unit.location,
         "spot": unit.spot,
         "status": unit.status,
     }
+    return found if unit.members is None else {**found, "members": unit.members}
 
 
-def _told(unit: Unit | None) -> str:
-    return "not there" if unit is None else f"{unit.status} ({unit.size}, {unit.location})"
+def unit_from(plain: Mapping[str, Any]) -> Unit:
+    """The inverse of `plain_unit`."""
+    return Unit(**plain)

@@ -7,19 +7,21 @@ from typing import Any
 import pytest
 
 from elspeth.contracts.errors import ElspethError
-from elspeth.fabric.adapter import Intent, PlanRefusedError
+from elspeth.fabric.adapter import Intent, NoRoomError, Offer, PlanRefusedError
+from elspeth.fabric.governor.breakers import Breakers, ServiceShutError
 from elspeth.providers.azure_vm.accounts import ArmCall
-from elspeth.providers.azure_vm.adapter import AzureVMAdapter
+from elspeth.providers.azure_vm.adapter import AdapterOptions, AzureVMAdapter
 from elspeth.providers.azure_vm.client import AzureVMClient
-from elspeth.providers.azure_vm.errors import ConflictError, QuotaError, ThrottledError
+from elspeth.providers.azure_vm.errors import CapacityError, ConflictError, ThrottledError, UnreachableError
 from elspeth.testing.arm import ArmServer, Fault
 
 RG, PLACE, SIZE = "rg", "westeurope", "Standard_B1s"
-PRICES, CORES = {SIZE: 0.01, "Standard_D2s_v3": 0.1}, {SIZE: 1, "Standard_D2s_v3": 2}
+PRICES = {SIZE: 0.01, "Standard_B2s": 0.02, "Standard_D2s_v3": 0.1}
+HERE, BIGGER, THERE = Offer(PLACE, SIZE), Offer(PLACE, "Standard_B2s"), Offer("northeurope", SIZE)
 
 
-def intent(count: int, **more: Any) -> Intent:
-    return Intent("web", count, more.pop("size", SIZE), PLACE, prices=PRICES, cores=CORES, **more)
+def intent(count: int, *offers: Offer, **more: Any) -> Intent:
+    return Intent("web", count, offers or (HERE,), PRICES, **more)
 
 
 def of_fleet(server: ArmServer) -> list[str]:
@@ -51,7 +53,7 @@ def test_a_fleet_from_plan_to_destruction(
     healing = adapter.plan(intent(2, spot=True))
     assert [unit.name for unit in healing.changes] == ["web-001"]
     adapter.apply(healing)
-    adapter.apply(adapter.plan(intent(1, size="Standard_D2s_v3", spot=True)))
+    adapter.apply(adapter.plan(intent(1, Offer(PLACE, "Standard_D2s_v3"), spot=True)))
     assert [(unit.name, unit.size) for unit in adapter.observe().units] == [("web-000", "Standard_D2s_v3")]
     adapter.destroy()
     assert adapter.sweep() == []
@@ -71,10 +73,73 @@ def test_a_plan_is_refused_if_somebody_was_quicker(
 
 
 def test_too_little_quota_is_seen_before_anything_is_made(adapter: AzureVMAdapter, server: ArmServer) -> None:
+    plan = adapter.plan(intent(2))
     server.world.quota[PLACE] = 1
-    with pytest.raises(QuotaError, match="2 cores are needed in westeurope; 0 of 1 are in use"):
-        adapter.apply(adapter.plan(intent(2)))
+    for attempt in (lambda: adapter.apply(plan), lambda: adapter.plan(intent(2))):
+        with pytest.raises(NoRoomError, match="1 more of westeurope cores are needed, and 0 of 1 are in use"):
+            attempt()
     assert of_fleet(server) == []
+
+
+def test_quota_and_restrictions_lead_to_the_next_offer(adapter: AzureVMAdapter, server: ArmServer) -> None:
+    server.world.restricted.add((PLACE, SIZE))
+    server.world.family_quota[PLACE, "standardBSFamily"] = 2
+    plan = adapter.plan(intent(2, HERE, BIGGER, THERE))
+    assert [unit.offer for unit in plan.creates] == [BIGGER, THERE]
+    assert plan.left_out == ((HERE, "not for this subscription (NotAvailableForSubscription)"),)
+    assert [unit.offer for unit in adapter.apply(plan).units] == [BIGGER, THERE]
+    assert adapter.plan(intent(2, HERE, BIGGER, THERE)).empty
+    adapter.destroy()
+    assert of_fleet(server) == []
+
+
+def test_unknown_regions_and_sizes_are_refused(adapter: AzureVMAdapter) -> None:
+    with pytest.raises(NoRoomError, match="Standard_B1s in atlantis: Azure has no such region"):
+        adapter.plan(intent(1, Offer("atlantis", SIZE)))
+    with pytest.raises(NoRoomError, match="Standard_B2s_v9 in westeurope: Azure has no such size there"):
+        adapter.plan(Intent("web", 1, (Offer(PLACE, "Standard_B2s_v9"),), {"Standard_B2s_v9": 1.0}))
+
+
+def test_what_fails_for_lack_of_capacity_is_made_elsewhere_as_the_plan_said(
+    adapter: AzureVMAdapter, server: ArmServer
+) -> None:
+    server.world.full |= {(PLACE, SIZE), (PLACE, "Standard_B2s")}
+    plan = adapter.plan(intent(2, HERE, BIGGER, THERE))
+    assert plan.fallbacks == (HERE, BIGGER, THERE)
+    done = adapter.apply(plan)
+    assert [unit.offer for unit in done.units] == [THERE, THERE]
+    assert done.strays == ()
+    assert adapter.plan(intent(2, HERE, BIGGER, THERE)).empty
+    server.world.full.add(("northeurope", SIZE))
+    with pytest.raises(CapacityError, match="another size, zone or region"):
+        adapter.apply(adapter.plan(intent(3, HERE, THERE)))
+    assert [unit.offer for unit in adapter.observe().units] == [THERE, THERE]
+    adapter.destroy()
+    assert of_fleet(server) == []
+
+
+def test_a_machine_never_goes_where_the_plan_does_not_say(adapter: AzureVMAdapter, server: ArmServer) -> None:
+    server.world.full.add((PLACE, SIZE))
+    with pytest.raises(CapacityError):
+        adapter.apply(adapter.plan(intent(1, HERE, BIGGER, max_cost_per_hour=0.01)))
+    assert of_fleet(server) == []
+
+
+def test_a_region_in_trouble_is_left_alone(client: AzureVMClient, server: ArmServer) -> None:
+    adapter = AzureVMAdapter(client, RG, "web", AdapterOptions(parallel=1))
+    adapter.apply(adapter.plan(intent(1)))
+    adapter.breakers = Breakers(
+        server.clock.now, lambda error: isinstance(error, UnreachableError), open_s=1e6
+    )
+    for _ in range(5):
+        with pytest.raises(UnreachableError), adapter.breakers.guarding("azure_vm", PLACE, "create"):
+            raise UnreachableError("no answer")
+    assert adapter.breakers.open() == [("azure_vm", PLACE, "create")]
+    asked = server.world.count("PUT", "virtualMachines")
+    with pytest.raises(ServiceShutError, match="azure_vm fails to create in westeurope again and again"):
+        adapter.apply(adapter.plan(intent(2)))
+    assert server.world.count("PUT", "virtualMachines") == asked
+    assert [unit.offer for unit in adapter.apply(adapter.plan(intent(2, HERE, THERE))).units] == [HERE, THERE]
 
 
 def test_a_throttled_list_is_no_empty_fleet(
@@ -142,7 +207,7 @@ def survive(server: ArmServer, rounds: int, seed: int) -> None:
                         ),
                         Fault(path="*/virtualmachines/web-001", code="AllocationFailed", asynchronous=True),
                     ]
-                    adapter = AzureVMAdapter(dying, RG, "web", parallel=2)
+                    adapter = AzureVMAdapter(dying, RG, "web", AdapterOptions(parallel=2))
                     try:
                         adapter.apply(adapter.plan(intent(chance.randrange(1, 4))))
                     except (Killed, ElspethError):

@@ -4,7 +4,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from elspeth.fabric.governor.pace import Pace
 from elspeth.providers.azure_vm.client import AzureVMClient
+from elspeth.providers.azure_vm.errors import ThrottledError
 from elspeth.providers.azure_vm.machine import VMState
 from elspeth.testing.arm import ArmServer
 
@@ -37,3 +39,43 @@ def test_six_machines_are_created_and_destroyed() -> None:
 @pytest.mark.soak
 def test_a_hundred_machines_are_created_and_destroyed_in_less_than_half_an_hour() -> None:
     assert create_and_destroy(100, 15.0) < 30 * 60
+
+
+def ask_too_often(share: float, requests: int, speed: float) -> tuple[int, int]:
+    """Ten times as many requests as the buckets hold, by two clients that know nothing of each other: how
+    many fail, and how often the server had to refuse. ``share`` makes the buckets smaller, and the test
+    shorter.
+    """
+    buckets = {"reads": (250.0 * share, 25.0 * share), "writes": (200.0, 10.0), "deletes": (200.0, 10.0)}
+    with ArmServer(speed=speed) as server, ThreadPoolExecutor(40) as pool:
+        server.world.buckets.sizes.update(buckets)
+        clients = [
+            AzureVMClient(
+                server.credential, server.subscription_id, pace=Pace(buckets), **server.connection()
+            )
+            for _ in range(2)
+        ]
+        clients[0].create_resource_group(RG, PLACE)
+
+        def ask(number: int) -> bool:
+            try:
+                return clients[number % 2].has_resource_group(RG)
+            except ThrottledError:
+                return False
+
+        answers = list(pool.map(ask, range(requests)))
+        for client in clients:
+            client.close()
+        return answers.count(False), server.world.buckets.refused
+
+
+def test_ten_times_more_requests_than_the_buckets_allow_all_succeed() -> None:
+    failed, refused = ask_too_often(0.1, 250, 60.0)
+    assert failed == 0
+    assert refused > 0
+
+
+@pytest.mark.soak
+def test_ten_times_more_requests_than_arms_real_buckets_allow() -> None:
+    failed, _ = ask_too_often(1.0, 2500, 20.0)
+    assert failed == 0

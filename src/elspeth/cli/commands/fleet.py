@@ -1,11 +1,11 @@
-"""``elspeth fleet``: ``plan``, ``apply``, ``status``, ``destroy``, ``sweep``."""
+"""``elspeth fleet``: ``plan``, ``apply``, ``status``, ``destroy``, ``sweep``, ``schema``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from elspeth.cli.options import AsJson, Database, command_app, examples
+from elspeth.cli.options import AsJson, By, Database, Fabric, command_app, examples
 from elspeth.cli.output import emit_json, note, say
 
 if TYPE_CHECKING:
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 PLAN = "elspeth fleet plan fleet.yaml\nelspeth fleet plan fleet.yaml --json"
 APPLY = "elspeth fleet apply fleet.yaml --digest 3f9a0c"
 STATUS = "elspeth fleet status fleet.yaml"
-DESTROY = "elspeth fleet destroy fleet.yaml --yes"
+DESTROY = "elspeth fleet destroy fleet.yaml --yes\nelspeth fleet destroy fleet.yaml --only 'web-00*' --yes"
 SWEEP = "elspeth fleet sweep fleet.yaml"
+SCHEMA = "elspeth fleet schema > fleet.schema.json"
 
 app = command_app(examples(f"{PLAN}\n{APPLY}\n{STATUS}"))
 
@@ -28,27 +29,25 @@ def fleet() -> None:
 
 
 @app.command(epilog=examples(PLAN))
-def plan(file: File, database: Database = None, as_json: AsJson = False) -> int:
-    """Show what would be created, changed and deleted, and what it would cost. Changes nothing."""
+def plan(
+    file: File, by: By = None, fabric: Fabric = None, database: Database = None, as_json: AsJson = False
+) -> int:
+    """Show what would be created, changed and deleted, and what it would cost. Changes nothing in Azure."""
     from elspeth.api.fleet import plan_dict, plan_fleet  # noqa: PLC0415
+    from elspeth.api.fleet_desk import Kept  # noqa: PLC0415
+    from elspeth.cli.fleet_text import plan_lines  # noqa: PLC0415
 
-    found = plan_fleet(file, database=database)
+    found = plan_fleet(file, kept=Kept(database, fabric), by=by)
     if as_json:
         emit_json(plan_dict(found))
         return 0
-    remade = {unit.name for unit in found.creates} & set(found.deletes)
-    for name in found.deletes:
-        say(f"- {name}" + ("  (made anew)" if name in remade else ""))
-    for unit in found.changes:
-        say(f"~ {unit.name}  {unit.size}, running")
-    for unit in found.creates:
-        say(f"+ {unit.name}  {unit.size} in {unit.location}" + (", spot" if unit.spot else ""))
-    if found.empty:
-        say("nothing to do")
-    say(f"the whole fleet: ${found.cost_per_hour:.2f} per hour")
-    say(f"digest {found.digest}")
-    if not found.empty:
-        note(f"\nnext:\n  elspeth fleet apply {file} --digest {found.digest}")
+    for line in plan_lines(found):
+        say(line)
+    digest = found.plan.digest
+    if found.approval in ("pending", "expired"):
+        note(f"\nnext, somebody else:\n  elspeth approvals approve {digest[:12]}")
+    elif not found.plan.empty:
+        note(f"\nnext:\n  elspeth fleet apply {file} --digest {digest[:12]}")
     return 0
 
 
@@ -58,24 +57,34 @@ def apply(
     digest: Annotated[
         str,
         typer.Option(
-            "--digest", metavar="DIGEST", help="Of the plan that you have looked at.", show_default=False
+            "--digest",
+            metavar="DIGEST",
+            help="Of the plan that you have looked at, or the beginning of it.",
+            show_default=False,
         ),
     ],
+    fabric: Fabric = None,
     database: Database = None,
     as_json: AsJson = False,
 ) -> int:
     """Do what a plan says, if it is still the plan. Costs money from now on."""
     from elspeth.api.fleet import apply_fleet  # noqa: PLC0415
+    from elspeth.api.fleet_desk import Kept  # noqa: PLC0415
+    from elspeth.cli.fleet_text import step_line  # noqa: PLC0415
 
-    return _show(apply_fleet(file, digest, database=database), as_json=as_json)
+    done = apply_fleet(
+        file, digest, kept=Kept(database, fabric), on_step=lambda step, error: note(step_line(step, error))
+    )
+    return _show(done, as_json=as_json)
 
 
 @app.command(epilog=examples(STATUS))
-def status(file: File, database: Database = None, as_json: AsJson = False) -> int:
+def status(file: File, fabric: Fabric = None, database: Database = None, as_json: AsJson = False) -> int:
     """Show the fleet as it is, and what bears its tag without belonging to a machine."""
     from elspeth.api.fleet import fleet_status  # noqa: PLC0415
+    from elspeth.api.fleet_desk import Kept  # noqa: PLC0415
 
-    return _show(fleet_status(file, database=database), as_json=as_json)
+    return _show(fleet_status(file, kept=Kept(database, fabric)), as_json=as_json)
 
 
 @app.command(epilog=examples(DESTROY))
@@ -84,16 +93,21 @@ def destroy(
     yes: Annotated[
         bool, typer.Option("--yes", help="Really: machines and their disks are gone for good.")
     ] = False,
+    only: Annotated[
+        str, typer.Option("--only", metavar="PATTERN", help="Only machines whose names fit, such as web-00*.")
+    ] = "*",
+    fabric: Fabric = None,
     database: Database = None,
     as_json: AsJson = False,
 ) -> int:
-    """Delete every machine of the fleet, with disks, interfaces and addresses, and nothing else."""
+    """Delete the machines of the fleet, with disks, interfaces and addresses, and nothing else."""
     from elspeth.api.fleet import destroy_fleet  # noqa: PLC0415
+    from elspeth.api.fleet_desk import Kept  # noqa: PLC0415
     from elspeth.contracts.errors import UsageError  # noqa: PLC0415
 
     if not yes:
         raise UsageError("this deletes machines and their disks for good", fix="say so: --yes")
-    gone = destroy_fleet(file, database=database)
+    gone = destroy_fleet(file, selector=only, kept=Kept(database, fabric))
     if as_json:
         emit_json({"deleted": gone})
         return 0
@@ -104,11 +118,12 @@ def destroy(
 
 
 @app.command(epilog=examples(SWEEP))
-def sweep(file: File, database: Database = None, as_json: AsJson = False) -> int:
+def sweep(file: File, fabric: Fabric = None, database: Database = None, as_json: AsJson = False) -> int:
     """Delete what bears the fleet's tag and belongs to no machine: left by creations that failed."""
     from elspeth.api.fleet import sweep_fleet  # noqa: PLC0415
+    from elspeth.api.fleet_desk import Kept  # noqa: PLC0415
 
-    gone = sweep_fleet(file, database=database)
+    gone = sweep_fleet(file, kept=Kept(database, fabric))
     if as_json:
         emit_json({"deleted": gone})
         return 0
@@ -118,17 +133,24 @@ def sweep(file: File, database: Database = None, as_json: AsJson = False) -> int
     return 0
 
 
+@app.command(epilog=examples(SCHEMA))
+def schema() -> int:
+    """Print the JSON Schema of fleet files, for editors."""
+    from elspeth.api.fleet import schema_dict  # noqa: PLC0415
+
+    emit_json(schema_dict())
+    return 0
+
+
 def _show(found: "FleetStatus", *, as_json: bool) -> int:
     from elspeth.api.fleet import status_dict  # noqa: PLC0415
+    from elspeth.cli.fleet_text import status_lines  # noqa: PLC0415
 
     if as_json:
         emit_json(status_dict(found))
         return 0
-    for unit in found.world.units:
-        say(f"{unit.name}  {unit.status}  {unit.size} in {unit.location}" + (", spot" if unit.spot else ""))
-    for stray in found.world.strays:
-        say(f"stray: {stray}")
-    say(f"{len(found.world.units)} machines, ${found.cost_per_hour:.2f} per hour")
+    for line in status_lines(found):
+        say(line)
     if found.world.strays:
         note("strays cost money too: elspeth fleet sweep")
     return 0

@@ -37,6 +37,11 @@ class Bucket:
         """Return what was taken and not used."""
         self._level = min(self.burst, self._level + amount)
 
+    def empty(self, now: float) -> None:
+        """The service says that nothing is left."""
+        self._fill(now)
+        self._level = min(self._level, 0.0)
+
     def _fill(self, now: float) -> None:
         if self._at is not None and now > self._at:
             self._level = min(self.burst, self._level + (now - self._at) * self.per_minute / 60)

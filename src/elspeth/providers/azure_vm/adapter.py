@@ -1,18 +1,22 @@
 """`AzureVMAdapter`: a fleet of virtual machines in one resource group."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from fnmatch import fnmatchcase
+from typing import TypedDict
 
+from elspeth.contracts.errors import UsageError
 from elspeth.core.landscape.operations import Operation
-from elspeth.fabric.adapter import Intent, Plan, Unit, World, check_plan, make_plan
+from elspeth.fabric.adapter import Crew, Intent, Market, Offer, Plan, Step, Unit, World
+from elspeth.fabric.governor.breakers import Breakers
+from elspeth.fabric.planning import check_plan, make_plan, remaining
+from elspeth.fabric.room import Room
 from elspeth.providers.azure_vm.client import AzureVMClient
-from elspeth.providers.azure_vm.errors import AzureNotFoundError, ConflictError, QuotaError
-from elspeth.providers.azure_vm.machine import Spot, VirtualMachine, VMOptions, VMState
+from elspeth.providers.azure_vm.errors import AzureVMError, OperationTimeoutError, UnreachableError
+from elspeth.providers.azure_vm.machine import VirtualMachine, VMOptions, VMState
+from elspeth.providers.azure_vm.market import market
+from elspeth.providers.azure_vm.placing import FLEET_TAG, Attempt, Placing
 from elspeth.providers.azure_vm.sweeping import Sweeper
-
-FLEET_TAG = "elspeth-fleet"
-PLAN_TAG = "elspeth-plan"
 
 _STATUS = {
     VMState.RUNNING: "running",
@@ -22,29 +26,32 @@ _STATUS = {
 }
 
 
-class AzureVMAdapter:
-    """The machines of one resource group that bear the fleet's tag; nothing else is ever changed or deleted.
-
-    ``options`` are for every machine that is made (`VMOptions`), ``parallel`` how many are made at once.
-    ``book``: where it is put down, before it is done, that a machine is created, changed or deleted.
+class AdapterOptions(TypedDict, total=False):
+    """``machine``: for every machine that is made. ``subnets``: region → subnet; elsewhere a network of the
+    resource group is used. ``parallel``: how many machines are worked on at once (8). ``book``: the
+    operation with which everything that is done to a machine is on record before it is.
     """
 
+    machine: VMOptions
+    subnets: Mapping[str, str]
+    parallel: int
+    book: Operation
+
+
+class AzureVMAdapter:
+    """The machines of one resource group that bear the fleet's tag; nothing else is changed or deleted."""
+
     def __init__(
-        self,
-        client: AzureVMClient,
-        rg_name: str,
-        fleet: str,
-        *,
-        parallel: int = 8,
-        options: VMOptions | None = None,
-        book: Operation | None = None,
+        self, client: AzureVMClient, rg_name: str, fleet: str, options: AdapterOptions | None = None
     ) -> None:
+        given = options or {}
         self._client = client
-        self._book = book
         self._rg = rg_name
         self._fleet = fleet
-        self._parallel = parallel
-        self._options: VMOptions = options or {}
+        self._parallel = given.get("parallel", 8)
+        self.breakers = Breakers(client.connection.clock.now, _is_trouble)
+        self._placing = Placing(client, rg_name, fleet, given.get("machine", {}), given.get("subnets", {}))
+        self._book = given.get("book")
         self._sweeper = Sweeper(client.connection, rg_name, FLEET_TAG, fleet)
 
     def prepare(self, location: str) -> None:
@@ -60,41 +67,53 @@ class AzureVMAdapter:
         if not self._client.has_resource_group(self._rg):
             return World(())
         found = self._client.list_vms(self._rg)
-        ours = [machine for machine in found if self._is_ours(machine)]
-        foreign = frozenset(machine.name for machine in found if not self._is_ours(machine))
+        ours = [machine for machine in found if self._placing.is_ours(machine)]
+        foreign = frozenset(machine.name for machine in found if not self._placing.is_ours(machine))
         units = tuple(sorted((_unit(machine) for machine in ours), key=lambda unit: unit.name))
         return World(units, foreign, tuple(self._sweeper.strays(found)))
 
-    def plan(self, intent: Intent) -> Plan:
-        """What would have to be done. Raises UsageError, and PlanRefusedError for a budget that is too
-        small.
-        """
-        return make_plan(intent, self.observe())
+    def market(self, offers: Iterable[Offer], *, spot: bool = False) -> Market:
+        """What can be had: sizes, restrictions and quotas, as Azure tells them now."""
+        return market(self._client.connection, offers, spot=spot)
 
-    def apply(self, plan: Plan) -> World:
+    def plan(self, intent: Intent) -> Plan:
+        """What would have to be done, where there is room for it. Raises UsageError, NoRoomError, and
+        PlanRefusedError for a budget that is too small.
+        """
+        if intent.scale_set:
+            raise UsageError("scale sets can't be made yet", fix="take scale_set out")
+        world = self.observe()
+        offers = {*intent.offers, *(unit.offer for unit in world.units)}
+        return make_plan(intent, world, self.market(offers, spot=intent.spot))
+
+    def apply(self, plan: Plan, crew: Crew | None = None) -> World:
         """Do what the plan says; what is done already is left alone. The fleet afterwards.
 
-        Raises PlanRefusedError before anything is done if the world is not what the plan was made for,
-        QuotaError if Azure would not allow so many cores, else the first error once all that was begun
-        has ended.
+        A machine for which there is no capacity where it was planned goes to the next of the plan's
+        fall-backs; what failed there is deleted. Raises PlanRefusedError before anything is done if the
+        world is not what the plan was made for, or no offer has room any more; else the first error once
+        all that was begun has ended.
         """
         before = self.observe()
         check_plan(plan, before)
-        there = {unit.name: unit for unit in before.units}
-        self._check_quota(plan, there)
-        targets = {unit.name: unit for unit in (*plan.creates, *plan.changes)}
-        gone = [name for name in plan.deletes if name in there and there[name] != targets.get(name)]
-        self._each("delete", self._delete, [there[name] for name in gone], plan.digest)
-        changed = [unit for unit in plan.changes if there.get(unit.name) != unit]
-        self._each("change", self._change, changed, plan.digest)
-        remaining = [unit for unit in plan.creates if there.get(unit.name) != unit]
-        self._each("create", lambda unit: self._create(unit, plan.digest), remaining, plan.digest)
+        deletes, changes, creates = remaining(plan, before)
+        self._check_room(plan, before, [one.unit for one in deletes], [one.unit for one in creates])
+        work = crew or self._together
+        attempt = Attempt(self._placing, plan, self.breakers, self._book)
+        for steps in (deletes, changes, creates):
+            if steps:
+                work(steps, attempt.do)
         return self.observe()
 
-    def destroy(self) -> None:
-        """Delete every machine of the fleet, then what else bears its tag."""
-        self._each("delete", self._delete, list(self.observe().units))
+    def destroy(self, selector: str = "*") -> list[str]:
+        """Delete the machines of the fleet whose names fit (``web-00*``), then what else bears its tag and
+        belongs to no machine. The names.
+        """
+        units = [unit for unit in self.observe().units if fnmatchcase(unit.name, selector)]
+        attempt = Attempt(self._placing, None, self.breakers, self._book)
+        self._together([Step("delete", unit) for unit in units], attempt.do)
         self.sweep()
+        return [unit.name for unit in units]
 
     def sweep(self) -> list[str]:
         """Delete what bears the fleet's tag and belongs to no machine: left by creations that failed. The
@@ -110,80 +129,39 @@ class AzureVMAdapter:
         """How many machines have which status."""
         units = self.observe().units
         return {
-            status: sum(unit.status == status for unit in units)
+            status: sum(unit.machines for unit in units if unit.status == status)
             for status in ("running", "stopped", "failed", "changing")
         }
 
-    def _create(self, unit: Unit, digest: str) -> None:
-        options: VMOptions = {**self._options}
-        options["tags"] = {**options.get("tags", {}), FLEET_TAG: self._fleet, PLAN_TAG: digest[:16]}
-        if unit.spot:
-            options["spot"] = options.get("spot", Spot())
-        try:
-            self._client.create_vm(self._rg, unit.name, unit.location, unit.size, **options)
-        except ConflictError as conflict:
-            # Perhaps begun by an apply that died; it is ours if it bears our tag.
-            try:
-                self._settle(unit)
-            except AzureNotFoundError:
-                raise conflict from None
-
-    def _settle(self, unit: Unit) -> None:
-        machine = self._client.wait_settled(self._rg, unit.name)
-        if not self._is_ours(machine):
-            raise ConflictError(
-                f"there is a machine {unit.name} in {self._rg} that is not of fleet {self._fleet}"
-            )
-        if machine.state is VMState.FAILED:
-            self._client.delete_vm(self._rg, unit.name)
-            raise ConflictError(f"{unit.name} had failed, and was deleted", fix="plan and apply again")
-        self._change(unit)
-
-    def _change(self, unit: Unit) -> None:
-        machine = self._client.wait_settled(self._rg, unit.name)
-        if machine.vm_size != unit.size:
-            machine = self._client.resize_vm(self._rg, unit.name, unit.size)
-        if machine.state is not VMState.RUNNING:
-            self._client.start_vm(self._rg, unit.name)
-
-    def _delete(self, unit: Unit) -> None:
-        self._client.delete_vm(self._rg, unit.name)
-
-    def _check_quota(self, plan: Plan, there: Mapping[str, Unit]) -> None:
-        missing = [unit for unit in plan.creates if unit.name not in there]
-        for location, cores in plan.quota_needed.items():
-            used, limit = self._client.quota(location)
-            needed = cores if len(missing) == len(plan.creates) else 0
-            if used + needed > limit:
-                raise QuotaError(
-                    f"{needed} cores are needed in {location}; {used} of {limit} are in use",
-                    fix="ask for more quota in the portal (Usage + quotas), or plan fewer machines",
-                )
-
-    def _each(self, action: str, do: Callable[[Unit], None], units: list[Unit], digest: str = "") -> None:
-        if not units:
+    def _check_room(self, plan: Plan, world: World, gone: list[Unit], wanted: list[Unit]) -> None:
+        """Refuse before anything is made what would fail for lack of quota in the middle."""
+        there = {unit.name for unit in world.units} - {unit.name for unit in gone}
+        missing = [unit for unit in wanted if unit.name not in there]
+        if not missing:
             return
+        offers = [unit.offer for unit in (*missing, *gone)]
+        room = Room(self.market([*offers, *plan.fallbacks], spot=missing[0].spot))
+        for unit in gone:
+            room.give_back(unit)
+        for unit in missing:
+            room.place([unit.offer, *plan.fallbacks], unit.machines)
 
-        def one(unit: Unit) -> None:
-            with self._recorded(action, unit, digest):
-                do(unit)
-
-        with ThreadPoolExecutor(min(self._parallel, len(units))) as pool:
-            outcomes = [pool.submit(one, unit) for unit in units]
+    def _together(self, steps: Sequence[Step], do: Callable[[Step], None]) -> None:
+        if not steps:
+            return
+        with ThreadPoolExecutor(min(self._parallel, len(steps))) as pool:
+            outcomes = [pool.submit(do, step) for step in steps]
         for outcome in outcomes:
             outcome.result()
-
-    def _recorded(self, action: str, unit: Unit, digest: str) -> AbstractContextManager[object]:
-        """What is about to be done to a machine, on record before it is."""
-        if self._book is None:
-            return nullcontext()
-        facts = {"size": unit.size, "location": unit.location, "spot": unit.spot, "resource_group": self._rg}
-        return self._book.unit(unit.name, action, facts | ({"plan": digest} if digest else {}))
-
-    def _is_ours(self, machine: VirtualMachine) -> bool:
-        return machine.tags.get(FLEET_TAG) == self._fleet
 
 
 def _unit(machine: VirtualMachine) -> Unit:
     status = _STATUS.get(machine.state, "changing")
     return Unit(machine.name, machine.vm_size, machine.location, machine.spot, status)
+
+
+def _is_trouble(error: Exception) -> bool:
+    """Whether an error tells that Azure itself is in trouble, and not that it can't do what was asked."""
+    if isinstance(error, UnreachableError | OperationTimeoutError):
+        return True
+    return isinstance(error, AzureVMError) and error.status >= 500

@@ -107,7 +107,7 @@ def image_reference(image: str) -> dict[str, str]:
 
 def _login(vm_name: str, options: VMOptions) -> dict[str, Any]:
     user = options.get("admin_username", "azureuser")
-    key = options.get("ssh_public_key") or throwaway_key()
+    key = options["ssh_public_key"]
     profile: dict[str, Any] = {
         "computerName": vm_name,
         "adminUsername": user,

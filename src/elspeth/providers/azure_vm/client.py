@@ -1,12 +1,13 @@
 """`AzureVMClient`: virtual machines in Azure, created, watched, changed and removed."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Unpack
 
 from azure.core.credentials import TokenCredential
 
 from elspeth.contracts.errors import UsageError
-from elspeth.providers.azure_vm.bodies import machine_body
+from elspeth.providers.azure_vm.bodies import machine_body, throwaway_key
 from elspeth.providers.azure_vm.connection import Connection, ConnectionOptions
 from elspeth.providers.azure_vm.errors import (
     AzureNotFoundError,
@@ -18,6 +19,7 @@ from elspeth.providers.azure_vm.errors import (
 )
 from elspeth.providers.azure_vm.guest import Guest
 from elspeth.providers.azure_vm.machine import VirtualMachine, VMOptions, VMState, from_wire, power_state
+from elspeth.providers.azure_vm.market import REGIONAL_QUOTA, usages
 from elspeth.providers.azure_vm.network import Network
 from elspeth.providers.azure_vm.operations import PendingOperation
 from elspeth.providers.azure_vm.waiting import LONGEST_DELAY, LONGEST_OPERATION
@@ -58,6 +60,10 @@ class AzureVMClient(Guest):
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @cached_property
+    def _nobody(self) -> str:
+        return throwaway_key()
+
     def close(self) -> None:
         """Close all connections. Operations under way go on in Azure."""
         self.connection.close()
@@ -96,6 +102,7 @@ class AzureVMClient(Guest):
         self._check_name(vm_name)
         self._check_free(rg_name, vm_name)
         doing = f"create {vm_name} in {rg_name}"
+        options.setdefault("ssh_public_key", self._nobody)
         nic_id = options.get("nic_id") or self._network.prepare(rg_name, vm_name, location, options)
         body = machine_body(vm_name, location, vm_size, nic_id, options)
         try:
@@ -184,10 +191,11 @@ class AzureVMClient(Guest):
         options = {"etag": etag, "match_condition": _match()} if etag else {}
         return self._act("update", "tag", rg_name, vm_name, {"tags": dict(tags)}, **options)
 
-    def delete_vm(self, rg_name: str, vm_name: str) -> None:
+    def delete_vm(self, rg_name: str, vm_name: str, *, keep_network: bool = False) -> None:
         """Delete a machine and what belongs to it. A machine that is gone already is no error.
 
-        An interface that Azure keeps reserved after a failed creation is waited for (180 s at most).
+        An interface that Azure keeps reserved after a failed creation is waited for (180 s at most);
+        ``keep_network`` leaves it where it is, for a machine of the same name in the same region.
         """
         doing = f"delete {vm_name} in {rg_name}"
         try:
@@ -197,7 +205,8 @@ class AzureVMClient(Guest):
         except AzureNotFoundError as error:
             if error.code == "ResourceGroupNotFound":
                 raise
-        self._network.remove(rg_name, vm_name)
+        if not keep_network:
+            self._network.remove(rg_name, vm_name)
 
     def pending_operations(self) -> list[PendingOperation]:
         """Operations that Azure had accepted when an earlier process ended, or stopped waiting; see
@@ -224,15 +233,13 @@ class AzureVMClient(Guest):
         return self.get_vm(operation.rg_name, operation.vm_name)
 
     def quota(self, location: str) -> tuple[int, int]:
-        """Cores in use and cores allowed in a region."""
-        with translated(f"look at the quota of {location}"):
-            for usage in self.connection.compute.usage.list(location):
-                found = usage.as_dict()
-                if found["name"]["value"] == "cores":
-                    return int(found["currentValue"]), int(found["limit"])
-        raise InvalidRequestError(
-            f"Azure tells no quota of cores for {location}", fix="check the region's name"
-        )
+        """Cores in use and cores allowed in a region, of all families together."""
+        found = usages(self.connection, location).get(REGIONAL_QUOTA)
+        if found is None:
+            raise InvalidRequestError(
+                f"Azure tells no quota of cores for {location}", fix="check the region's name"
+            )
+        return found
 
     def _views(self) -> dict[str, Mapping[str, Any]]:
         try:

@@ -9,6 +9,7 @@ from uuid import uuid4
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import HttpResponseError
 
+from elspeth.fabric.governor.pace import Pace
 from elspeth.providers.azure_vm.accounts import ArmCall, Listener
 from elspeth.providers.azure_vm.operations import MemoryOperationStore, OperationStore, PendingOperation
 from elspeth.providers.azure_vm.waiting import ClockedTransport, GrowingPolling, Waiter, WallClock
@@ -16,6 +17,8 @@ from elspeth.providers.azure_vm.waiting import ClockedTransport, GrowingPolling,
 RETRIES = 10
 """How often the SDK tries a request again (429, 5xx, no answer); it waits as the server says, at most 120 s.
 """
+ARM_BUCKETS = {"reads": (250.0, 25.0), "writes": (200.0, 10.0), "deletes": (200.0, 10.0)}
+"""Of each kind of request: how many ARM allows at once per subscription, and how many more per second."""
 OWN_RETRIES = 6
 """How often we try a POST again that got 429 without Retry-After, which the SDK gives up on at once."""
 
@@ -28,7 +31,8 @@ class ConnectionOptions(TypedDict, total=False):
     operation, doubled from look to look up to 32. ``clock``: time, for tests. ``operations``: where
     operations under way are remembered. ``on_call``: told of every request, in the thread that made it;
     ``on_request``: told of method and path of one that may change something before it is sent, which it is
-    not if this raises.
+    not if this raises. ``pace``: shared by clients of one subscription, so that they ask no more often than
+    ARM allows.
     """
 
     base_url: str
@@ -39,6 +43,7 @@ class ConnectionOptions(TypedDict, total=False):
     operations: OperationStore
     on_call: Callable[[ArmCall], None]
     on_request: Callable[[str, str], None]
+    pace: Pace
 
 
 class Connection:
@@ -58,6 +63,7 @@ class Connection:
         self._options = options
         self.listener = Listener(options.get("on_request"), options.get("on_call"))
         self._open: list[Any] = []
+        self._pace = self._options.get("pace") or Pace(ARM_BUCKETS)
         # Several threads share a client, and each client must be made once.
         self._lock = RLock()
 
@@ -107,6 +113,7 @@ class Connection:
         transport = ClockedTransport(
             self.clock,
             self.listener,
+            self._pace,
             connection_verify=self._options.get("connection_verify", True),
         )
         options: dict[str, Any] = {"retry_total": RETRIES, "retry_status": RETRIES, "transport": transport}

@@ -76,7 +76,7 @@ class VMOptions(TypedDict, total=False):
     ``image``: ``publisher:offer:sku:version`` or the id of an image. ``ssh_public_key``: the only way in;
     without one a key is made whose private half nobody keeps (`run_command` works all the same). There are
     no passwords. ``subnet_id`` or ``nic_id``: where it is connected; without, a network named ``<resource
-    group>-vnet`` is used, and made if need be. ``identity``: ``system``, or ids of user-assigned
+    group>-<region>-vnet`` is used, and made if need be. ``identity``: ``system``, or ids of user-assigned
     identities. ``cloud_init``: the text of a cloud-init file.
     """
 

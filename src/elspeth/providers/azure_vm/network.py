@@ -1,5 +1,6 @@
 """The network interface of a machine: made before it, gone with it."""
 
+from threading import Lock
 from typing import Any
 
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
@@ -20,13 +21,15 @@ class Network:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._subnets: dict[tuple[str, str], str] = {}
+        self._lock = Lock()
 
     def prepare(self, rg_name: str, vm_name: str, location: str, options: VMOptions) -> str:
         """Make the interface (and the address) of a machine; the interface's id."""
         tags = {**options.get("tags", {}), MACHINE_TAG: vm_name}
         with translated(f"create the network interface of {vm_name} in {rg_name}"):
             self._refuse_foreign("network_interfaces", rg_name, f"{vm_name}-nic", vm_name)
-            subnet_id = options.get("subnet_id") or self._default_subnet(rg_name, location)
+            subnet_id = options.get("subnet_id") or self.default_subnet(rg_name, location)
             address_id = (
                 self._address(rg_name, vm_name, location, options) if options.get("public_ip") else None
             )
@@ -63,8 +66,15 @@ class Network:
                 fix="take another name for the machine, or give nic_id",
             )
 
-    def _default_subnet(self, rg_name: str, location: str) -> str:
-        name = f"{rg_name}-vnet"
+    def default_subnet(self, rg_name: str, location: str) -> str:
+        """The subnet of machines that name none, made if it is not there; networks end at their region."""
+        with self._lock:  # Of those who come at the same time one makes it.
+            if (rg_name, location) not in self._subnets:
+                self._subnets[rg_name, location] = self._find_subnet(rg_name, location)
+            return self._subnets[rg_name, location]
+
+    def _find_subnet(self, rg_name: str, location: str) -> str:
+        name = f"{rg_name}-{location}-vnet"
         network = self._connection.network
         try:
             return str(network.subnets.get(rg_name, name, "default").as_dict()["id"])

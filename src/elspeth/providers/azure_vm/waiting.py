@@ -6,11 +6,13 @@ from typing import Any, Protocol
 from azure.core.pipeline.transport import RequestsTransport
 from azure.mgmt.core.polling.arm_polling import ARMPolling
 
+from elspeth.fabric.governor.pace import Pace
 from elspeth.providers.azure_vm.accounts import Listener, account, next_attempt, path_of
 from elspeth.providers.azure_vm.errors import OperationTimeoutError
 
 LONGEST_DELAY = 32.0
 _NOT_SAID = -1.0
+_KINDS = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}
 LONGEST_OPERATION = 1800.0
 
 
@@ -37,32 +39,40 @@ class WallClock:
 
 
 class ClockedTransport(RequestsTransport):  # type: ignore[misc]  # the SDK exports it untyped
-    """The SDK's transport, with our clock for all of its pauses, and an account of each request."""
+    """The SDK's transport, with our clock for all of its pauses, an account of each request, and a pace
+    that does not empty ARM's buckets.
+    """
 
-    def __init__(self, clock: Waiter, listener: Listener, **options: Any) -> None:
+    def __init__(self, clock: Waiter, listener: Listener, pace: Pace, **options: Any) -> None:
         super().__init__(**options)
         self._clock = clock
         self._listener = listener
+        self._pace = pace
 
     def sleep(self, duration: float) -> None:
         """Retries and polling pause through here."""
         self._clock.sleep(duration)
 
     def send(self, request: Any, **options: Any) -> Any:
-        """Send, and tell of it, also if there is no answer."""
+        """Send when it is this request's turn, and tell of it, also if there is no answer."""
         listener = self._listener
         attempt = next_attempt(request)
         if listener.on_request is not None and request.method not in ("GET", "HEAD"):
             listener.on_request(request.method, path_of(request))
-        if listener.on_call is None:
-            return super().send(request, **options)
+        kind = _KINDS.get(request.method, "writes")
+        wait = self._pace.take(kind, self._clock.now())
+        if wait > 0:
+            self._clock.sleep(wait)
         started = self._clock.now()
         response: Any = None
         try:
             response = super().send(request, **options)
+            if response.status_code == 429:
+                self._pace.refused(kind, self._clock.now())
             return response
         finally:
-            listener.on_call(account(request, response, started, self._clock.now(), attempt))
+            if listener.on_call is not None:
+                listener.on_call(account(request, response, started, self._clock.now(), attempt))
 
 
 class GrowingPolling(ARMPolling):

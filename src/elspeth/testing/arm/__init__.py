@@ -16,7 +16,7 @@ and quotas. It was written from the documentation and the SDK, not recorded from
 
 from elspeth.testing.arm.clock import SpedUpClock
 from elspeth.testing.arm.faults import Fault
-from elspeth.testing.arm.server import ArmServer
+from elspeth.testing.arm.server import ArmServer, client_here
 from elspeth.testing.arm.world import World
 
-__all__ = ["ArmServer", "Fault", "SpedUpClock", "World"]
+__all__ = ["ArmServer", "Fault", "SpedUpClock", "World", "client_here"]

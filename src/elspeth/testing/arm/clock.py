@@ -7,13 +7,14 @@ class SpedUpClock:
     """A clock on which ``speed`` seconds pass in one real second.
 
     Server and client must share one. ``now`` gives seconds since 1970 as the world's clock had them
-    when this one was made, plus what has passed here.
+    when this one was made, plus what has passed here. ``anchor`` makes the same clock in another process of
+    this machine.
     """
 
-    def __init__(self, speed: float = 1.0) -> None:
+    def __init__(self, speed: float = 1.0, anchor: tuple[float, float] | None = None) -> None:
         self.speed = speed
-        self._start = time.time()
-        self._zero = time.monotonic()
+        self.anchor = anchor or (time.time(), time.monotonic())
+        self._start, self._zero = self.anchor
 
     def now(self) -> float:
         """The time here, in seconds since 1970."""

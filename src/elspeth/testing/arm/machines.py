@@ -7,7 +7,7 @@ from typing import Any
 
 from elspeth.testing.arm.faults import Refusal
 from elspeth.testing.arm.paths import Target
-from elspeth.testing.arm.world import NIC_RESERVATION_SECONDS, Operation, Stored, World
+from elspeth.testing.arm.world import NIC_RESERVATION_SECONDS, Operation, Stored, World, quotas_of
 
 POWER = {
     "start": ("starting", "running"), "poweroff": ("stopping", "stopped"), "restart": ("running", "running"),
@@ -28,9 +28,9 @@ class Machines:
         size = properties.get("hardwareProfile", {}).get("vmSize", "")
         self._check_name(target.name, properties)
         self._check_size(body["location"], size)
-        self._check_quota(body["location"], world.sizes[size])
+        self._check_quota(body["location"], size, properties, world.sizes[size])
         self._check_login(properties)
-        nics = [self._nic(one["id"], target.id) for one in self._nic_references(properties)]
+        nics = [self._nic(one["id"], target.id, body["location"]) for one in self._nic_references(properties)]
         if not nics:
             raise Refusal(
                 400, "InvalidParameter", "Virtual machine must have at least one network interface."
@@ -70,7 +70,8 @@ class Machines:
         before = stored.properties["hardwareProfile"]["vmSize"]
         if size is not None and size != before:
             self._check_size(stored.body["location"], size)
-            self._check_quota(stored.body["location"], world.sizes[size] - world.sizes[before])
+            more = world.sizes[size] - world.sizes[before]
+            self._check_quota(stored.body["location"], size, stored.properties, more)
 
         def finish() -> None:
             _merge(stored.body, {key: body[key] for key in ("tags", "properties", "identity") if key in body})
@@ -252,10 +253,8 @@ class Machines:
         self.world.put(Stored(disk_id, "Microsoft.Compute/disks", body, self.world.clock.now()))
         return None
 
-    def _nic(self, nic_id: str, vm_id: str) -> Stored:
-        nic = self.world.find(nic_id)
-        if nic is None:
-            raise Refusal(400, "InvalidResourceReference", f"Resource {nic_id} referenced was not found.")
+    def _nic(self, nic_id: str, vm_id: str, region: str) -> Stored:
+        nic = in_region(self.world, nic_id, region)
         owner = nic.properties.get("virtualMachine", {}).get("id", "")
         if owner and owner.lower() != vm_id.lower():
             raise Refusal(
@@ -282,16 +281,19 @@ class Machines:
                 f"The requested VM size {size} is not available in location '{region}'.",
             )
 
-    def _check_quota(self, region: str, more: int) -> None:
-        limit, used = self.world.quota.get(region), self.world.cores(region)
-        if limit is not None and used + more > limit:
-            raise Refusal(
-                409,
-                "OperationNotAllowed",
-                "Operation could not be completed as it results in exceeding approved Total Regional Cores "
-                f"quota. Location: {region}, Current Limit: {limit}, Current Usage: {used}, Additional "
-                f"Required: {more}.",
-            )
+    def _check_quota(self, region: str, size: str, properties: dict[str, Any], more: int) -> None:
+        usage = self.world.usage(region)
+        for name in quotas_of(size, properties):
+            used, limit = usage[name]
+            if used + more > limit:
+                called = {"cores": "Total Regional Cores", "lowPriorityCores": "LowPriorityCores"}
+                raise Refusal(
+                    409,
+                    "OperationNotAllowed",
+                    f"Operation could not be completed as it results in exceeding approved "
+                    f"{called.get(name, f'{name} Cores')} quota. Location: {region}, Current Limit: {limit}, "
+                    f"Current Usage: {used}, Additional Required: {more}.",
+                )
 
     def _check_login(self, properties: dict[str, Any]) -> None:
         profile = properties.get("osProfile", {})
@@ -312,6 +314,19 @@ class Machines:
     def _disk_parts(self, stored: Stored) -> list[dict[str, Any]]:
         profile = stored.properties.get("storageProfile", {})
         return [part for part in [profile.get("osDisk"), *profile.get("dataDisks", [])] if part]
+
+
+def in_region(world: World, resource_id: str, region: str) -> Stored:
+    """What something refers to, which must be in its own region."""
+    found = world.find(resource_id)
+    if found is None or found.body.get("location", region) != region:
+        raise Refusal(
+            400,
+            "InvalidResourceReference",
+            f"Resource {resource_id} referenced was not found. Please make sure that the referenced resource "
+            "exists, and that both resources are in the same region.",
+        )
+    return found
 
 
 def check_reservation(world: World, nic: Stored, wanted_by: str) -> None:

@@ -1,13 +1,14 @@
 """Everything that is no machine, and the way to the machines."""
 
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
 from elspeth.testing.arm.faults import Refusal
-from elspeth.testing.arm.machines import Machines, check_reservation
+from elspeth.testing.arm.machines import Machines, check_reservation, in_region
 from elspeth.testing.arm.paths import Target
-from elspeth.testing.arm.world import Operation, Stored, World
+from elspeth.testing.arm.world import Operation, Stored, World, family_of
 
 GROUPS = "Microsoft.Resources/resourceGroups"
 VMS = "Microsoft.Compute/virtualMachines"
@@ -38,9 +39,9 @@ class Resources:
         """All of a collection."""
         kind = target.kind.lower()
         if kind == "microsoft.compute/locations/usages":
-            return [self._usage(target.id.rsplit("/", 1)[-1])]
+            return self._usages(target.id.rsplit("/", 1)[-1])
         if kind == "microsoft.compute/skus":
-            return self._skus()
+            return self._skus(query.get("$filter", ""))
         if target.group:
             self._need_group(target)
         view = query.get("statusOnly", "").lower() == "true"
@@ -98,6 +99,10 @@ class Resources:
     def _put_plain(self, target: Target, body: dict[str, Any], stored: Stored | None) -> Operation | None:
         if target.kind.lower() == IMAGES.lower():
             self._check_image(body)
+        if target.kind.lower() == NICS.lower():
+            for one in body.get("properties", {}).get("ipConfigurations", []):
+                subnet = (one.get("properties", {}).get("subnet") or {}).get("id", "")
+                in_region(self.world, subnet.rsplit("/subnets/", 1)[0], body["location"])
         if stored is None:
             kept: dict[str, Any] = {}
             stored = self.world.put(
@@ -174,31 +179,36 @@ class Resources:
             body["properties"]["instanceView"] = self.machines.view(stored)
         return body
 
-    def _usage(self, region: str) -> dict[str, Any]:
+    def _usages(self, region: str) -> list[dict[str, Any]]:
         if region not in self.world.regions:
             raise Refusal(
                 400, "NoRegisteredProviderFound", f"No registered provider found for location '{region}'."
             )
-        limit = self.world.quota.get(region, 100)
-        name = {"value": "cores", "localizedValue": "Total Regional vCPUs"}
-        return {"unit": "Count", "currentValue": self.world.cores(region), "limit": limit, "name": name}
+        return [
+            {"unit": "Count", "currentValue": used, "limit": limit,
+             "name": {"value": name, "localizedValue": name}}
+            for name, (used, limit) in self.world.usage(region).items()
+        ]  # fmt: skip
 
-    def _skus(self) -> list[dict[str, Any]]:
-        found = []
-        for size, cores in self.world.sizes.items():
-            for region in self.world.regions:
-                closed = (region, size) in self.world.restricted
-                restriction = {
-                    "type": "Location",
-                    "values": [region],
-                    "reasonCode": "NotAvailableForSubscription",
-                }
-                found.append(
-                    {"resourceType": "virtualMachines", "name": size, "locations": [region],
-                     "capabilities": [{"name": "vCPUs", "value": str(cores)}],
-                     "restrictions": [restriction] if closed else []}
-                )  # fmt: skip
-        return found
+    def _skus(self, wanted: str) -> list[dict[str, Any]]:
+        asked = re.fullmatch(r"location eq '([^']*)'", wanted)
+        regions = [asked[1]] if asked else self.world.regions
+        return [
+            self._sku(size, region)
+            for size in self.world.sizes
+            for region in regions
+            if region in self.world.regions
+        ]
+
+    def _sku(self, size: str, region: str) -> dict[str, Any]:
+        closed = (region, size) in self.world.restricted
+        restriction = {"type": "Location", "values": [region], "reasonCode": "NotAvailableForSubscription"}
+        capabilities = {"vCPUs": str(self.world.sizes[size]), "LowPriorityCapable": "True"}
+        return {
+            "resourceType": "virtualMachines", "name": size, "family": family_of(size), "locations": [region],
+            "capabilities": [{"name": name, "value": value} for name, value in capabilities.items()],
+            "restrictions": [restriction] if closed else [],
+        }  # fmt: skip
 
 
 def _check_conditions(stored: Stored | None, conditions: Mapping[str, str]) -> None:

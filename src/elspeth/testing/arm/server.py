@@ -1,6 +1,8 @@
 """The server as something that a test starts and ends."""
 
 import asyncio
+import json
+import os
 import shutil
 import socket
 import tempfile
@@ -13,10 +15,12 @@ import trustme
 import uvicorn
 from azure.core.credentials import AccessToken
 
+from elspeth.providers.azure_vm.client import AzureVMClient
 from elspeth.testing.arm.app import make_app
 from elspeth.testing.arm.clock import SpedUpClock
 from elspeth.testing.arm.world import World
 
+ENVIRON = "ELSPETH_TEST_ARM"
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 
 
@@ -72,7 +76,7 @@ class ArmServer:
         config = uvicorn.Config(
             make_app(self.world, self.url, self._cut), ssl_certfile=str(chain), ssl_keyfile=str(key),
             log_config=None, log_level=60, lifespan="off", loop="asyncio", http="h11", ws="none",
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=1, timeout_keep_alive=600,
         )  # fmt: skip
         self._server = _Server(config)
         # Not a daemon by chance: a test that is interrupted must be able to end.
@@ -97,13 +101,34 @@ class ArmServer:
         """What a client gives as ``credential_factory``."""
         return FixedCredential()
 
+    def environ(self) -> dict[str, str]:
+        """Environment variables with which `client_here` in another process finds this server."""
+        told = {
+            "url": self.url,
+            "ca_file": self.ca_file,
+            "speed": self.clock.speed,
+            "anchor": self.clock.anchor,
+        }
+        return {ENVIRON: json.dumps(told)}
+
     def connection(self) -> dict[str, Any]:
         """What a client needs to talk to this server on its clock; for ``AzureVMClient(…,
         **connection())``.
         """
-        return {
-            "base_url": self.url,
-            "credential_scopes": [f"{self.url}/.default"],
-            "connection_verify": self.ca_file,
-            "clock": self.clock,
-        }
+        return _connection(self.url, self.ca_file, self.clock)
+
+
+def client_here(subscription_id: str = SUBSCRIPTION) -> AzureVMClient:
+    """A client of the server that the environment names; see `ArmServer.environ`."""
+    told = json.loads(os.environ[ENVIRON])
+    clock = SpedUpClock(told["speed"], tuple(told["anchor"]))
+    return AzureVMClient(FixedCredential, subscription_id, **_connection(told["url"], told["ca_file"], clock))
+
+
+def _connection(url: str, ca_file: str, clock: SpedUpClock) -> dict[str, Any]:
+    return {
+        "base_url": url,
+        "credential_scopes": [f"{url}/.default"],
+        "connection_verify": ca_file,
+        "clock": clock,
+    }

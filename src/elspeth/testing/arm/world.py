@@ -1,5 +1,6 @@
 """What the server holds: resources, operations on their way, and what can go wrong."""
 
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ SIZES = {
 """The sizes that are for sale, and their cores."""
 
 NIC_RESERVATION_SECONDS = 180.0
+DEFAULT_QUOTA = 100
 
 
 @dataclass(slots=True)
@@ -85,9 +87,11 @@ class Asked:
 class World:
     """All that is in the subscription. Take ``lock`` to look or change while the server runs.
 
-    ``quota`` maps region → cores that may be used; ``restricted`` holds (region, size) pairs that are not for
-    sale; ``full`` holds (region, size) pairs without capacity: creation is accepted, and fails. ``denied``
-    holds actions (``Microsoft.Compute/virtualMachines/write``) that the caller has no role for.
+    ``quota`` maps region → cores that may be used (`DEFAULT_QUOTA` where it says nothing), ``family_quota``
+    (region, family) → cores, ``spot_quota`` region → cores of spot machines, which count there and nowhere
+    else; ``restricted`` holds (region, size) pairs that are not for sale, ``full`` those without capacity:
+    creation is accepted, and fails. ``denied`` holds actions (``Microsoft.Compute/virtualMachines/write``)
+    that the caller has no role for.
     """
 
     clock: SpedUpClock
@@ -97,6 +101,8 @@ class World:
     sizes: dict[str, int] = field(default_factory=lambda: dict(SIZES))
     regions: tuple[str, ...] = ("westeurope", "northeurope", "eastus", "westus2")
     quota: dict[str, int] = field(default_factory=dict)
+    family_quota: dict[tuple[str, str], int] = field(default_factory=dict)
+    spot_quota: dict[str, int] = field(default_factory=dict)
     restricted: set[tuple[str, str]] = field(default_factory=set)
     full: set[tuple[str, str]] = field(default_factory=set)
     denied: set[str] = field(default_factory=set)
@@ -196,14 +202,24 @@ class World:
         else:
             operation.status, operation.result = "Succeeded", outcome
 
-    def cores(self, region: str) -> int:
-        """Cores in use there; machines that are deallocated count too."""
-        machines = self.of_kind("Microsoft.Compute/virtualMachines")
-        return sum(
-            self.sizes.get(item.properties.get("hardwareProfile", {}).get("vmSize", ""), 0)
-            for item in machines
-            if item.body.get("location") == region
-        )
+    def usage(self, region: str) -> dict[str, tuple[int, int]]:
+        """Cores in use and allowed there, by Azure's names: ``cores``, ``lowPriorityCores`` (spot), and each
+        family. Machines that are deallocated count too.
+        """
+        used: dict[str, int] = dict.fromkeys(map(family_of, self.sizes), 0)
+        used |= {"cores": 0, "lowPriorityCores": 0}
+        for item in self.of_kind("Microsoft.Compute/virtualMachines"):
+            if item.body.get("location") == region:
+                size = item.properties.get("hardwareProfile", {}).get("vmSize", "")
+                for name in quotas_of(size, item.properties):
+                    used[name] += self.sizes.get(size, 0)
+        limits = {
+            name: self.family_quota.get((region, name), self.quota.get(region, DEFAULT_QUOTA))
+            for name in used
+        }
+        limits["cores"] = self.quota.get(region, DEFAULT_QUOTA)
+        limits["lowPriorityCores"] = self.spot_quota.get(region, DEFAULT_QUOTA)
+        return {name: (used[name], limits[name]) for name in sorted(used)}
 
     def evict(self, vm_id: str) -> None:
         """Azure wants a spot machine's capacity back: it is deallocated, or deleted, as its policy says."""
@@ -220,3 +236,16 @@ class World:
     def count(self, method: str, path_part: str) -> int:
         """How many requests there were with this method, and this text in their path."""
         return sum(1 for one in self.asked if one.method == method and path_part.lower() in one.path.lower())
+
+
+def family_of(size: str) -> str:
+    """The family that a size's cores are counted in: ``Standard_D2s_v3`` → ``standardDSv3Family``."""
+    found = re.fullmatch(r"Standard_([A-Z]+)\d+([a-z]*)(?:_(v\d+))?", size)
+    if found is None:
+        return "otherFamily"
+    return f"standard{found[1]}{found[2].upper()}{found[3] or ''}Family"
+
+
+def quotas_of(size: str, properties: dict[str, Any]) -> tuple[str, ...]:
+    """The quotas that a machine's cores are taken from."""
+    return ("lowPriorityCores",) if properties.get("priority") == "Spot" else ("cores", family_of(size))
