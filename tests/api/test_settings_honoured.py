@@ -27,9 +27,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("telemetry: {enabled: true, exporters: [{name: console}]}", "telemetry can't be sent yet"),
         (
             "secrets: {source: keyvault, vault_url: 'https://v.vault.azure.net'}",
-            "secrets can't be read from a key vault yet",
+            "secrets come from a key vault, but mapping names none",
         ),
-        ("secrets: {mapping: {KEY: key}}", "secrets.mapping has no meaning with source: env"),
         ("landscape: {export: {enabled: true, sink: output}}", "the record can't be exported to a sink yet"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from elspeth.api.variants import Experiments, plans_of, prepare_experiments
+from elspeth.api.vault import fetch_secrets
 from elspeth.contracts.errors import ConfigurationError, ElspethError, ExpressionError, Location, Problem
 from elspeth.contracts.schema import PluginSchema, SchemaMode
 from elspeth.core.canonical import digest
@@ -55,11 +56,30 @@ def assemble(
     the run's own, so it is for their ``restore`` to judge. Raises ConfigurationError with every problem.
     """
     env = os.environ if environ is None else environ
-    draft = draft_pipeline(path, environ=env, overrides=overrides)
+    draft = draft_pipeline(path, environ=env, overrides=overrides, fetch=fetch_secrets)
+    return assemble_draft(draft, env, database, resuming=resuming)
+
+
+def assemble_draft(
+    draft: Draft,
+    environ: Mapping[str, str],
+    database: str | None = None,
+    *,
+    resuming: bool = False,
+    made: Mapping[str, str] | None = None,
+    look_at_inputs: bool = True,
+) -> Assembled:
+    """The same for a file that was read already.
+
+    ``made`` are the files that pipelines make which run before this one, each with that pipeline's path:
+    as inputs they are not looked at yet. Without ``look_at_inputs`` none is.
+    """
     if draft.loaded is None:
         raise ConfigurationError(draft.problems)
     url = database or draft.loaded.settings.landscape.url
-    return _Assembler(draft, load_catalog(), Redactor.from_environment(env), url).assemble(resuming=resuming)
+    assembler = _Assembler(draft, load_catalog(), Redactor.from_environment(environ), url)
+    assembler.made, assembler.look_at_inputs = made or {}, look_at_inputs
+    return assembler.assemble(resuming=resuming)
 
 
 class _Assembler:
@@ -70,7 +90,10 @@ class _Assembler:
         self._catalog = catalog
         # What variables with such names hold is a secret wherever it stands, in a condition for instance.
         named = loaded.document.from_environment.items()
-        paths = {path for path, names in named if any(map(names_a_secret, names))}
+        mapped = loaded.settings.secrets.mapping
+        paths = {
+            path for path, names in named if any(name in mapped or names_a_secret(name) for name in names)
+        }
         self._redactor = redactor.knowing([loaded.resolved(), url], {(0, *path) for path in paths})
         self._url = url if loaded.settings.landscape.enabled else _IN_MEMORY
         self._problems = list(draft.problems)
@@ -79,6 +102,8 @@ class _Assembler:
         self._aggregations: dict[str, Any] = {}
         self._sinks: dict[str, Any] = {}
         self._conditions: dict[str, Expression] = {}
+        self.made: Mapping[str, str] = {}
+        self.look_at_inputs = True
 
     def assemble(self, *, resuming: bool = False) -> Assembled:
         settings = self._loaded.settings
@@ -176,31 +201,13 @@ class _Assembler:
     def _refuse_what_comes_later(self) -> None:
         """A setting that would be accepted and do nothing is worse than one that is not there."""
         settings = self._loaded.settings
-        export, secrets = settings.landscape.export, settings.secrets
+        export = settings.landscape.export
         wanted: list[tuple[bool, KeyPath, str, str]] = [
-            (
-                bool(settings.depends_on),
-                ("depends_on",),
-                "depends_on can't be run yet",
-                "take it out of the file",
-            ),
             (
                 settings.telemetry.enabled,
                 ("telemetry", "enabled"),
                 "telemetry can't be sent yet",
                 "take it out of the file; `landscape.export` writes OpenLineage events after each run",
-            ),
-            (
-                secrets.source == "keyvault",
-                ("secrets", "source"),
-                "secrets can't be read from a key vault yet",
-                "put them into environment variables, and write ${NAME} where they are needed",
-            ),
-            (
-                secrets.source == "env" and bool(secrets.mapping),
-                ("secrets", "mapping"),
-                "secrets.mapping has no meaning with source: env",
-                "take it out: ${NAME} reads the environment variable NAME",
             ),
             (
                 export.enabled and export.sink is not None,
@@ -263,7 +270,7 @@ class _Assembler:
         if source is None:
             return PluginSchema()
         declared: PluginSchema = source.output_schema
-        if declared.mode is SchemaMode.FIXED:
+        if declared.mode is SchemaMode.FIXED or self._is_to_be_made(source):
             return declared
         try:
             seen: PluginSchema = source.preview_schema()
@@ -283,8 +290,9 @@ class _Assembler:
     def _check_outside(self, *, resuming: bool) -> None:
         """Look at the files and databases that the plugins name, without changing anything."""
         taken = {str(self._loaded.path.resolve()): "and that is this pipeline file"}
+        taken |= {file: f"and so does {pipeline}, which runs before" for file, pipeline in self.made.items()}
         for name, source in self._sources.items():
-            for what in source.check():
+            for what in () if self._is_to_be_made(source) else source.check():
                 self._complain(("sources", name, "options", "path"), what)
             path = getattr(source, "path", None)
             if isinstance(path, Path):
@@ -305,6 +313,10 @@ class _Assembler:
                     self._complain(at, what, "give each its own path")
                 else:
                     taken[file] = f"and so does sink {name!r}"
+
+    def _is_to_be_made(self, source: Any) -> bool:
+        path = getattr(source, "path", None)
+        return isinstance(path, Path) and (not self.look_at_inputs or str(path.resolve()) in self.made)
 
     def _check_landscape(self) -> None:
         """Only what the url itself shows: to open the database takes longer than all the rest."""

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from elspeth.api.doctor import Check, Verdict
+from elspeth.api.vault import fetch_secrets
 from elspeth.contracts.errors import ElspethError
 from elspeth.core.config import load_pipeline
 from elspeth.plugins.registry import PluginCatalog, load_catalog
@@ -17,7 +18,7 @@ def examine_pipeline(path: str | os.PathLike[str], environ: Mapping[str, str] | 
 
     What can't be reached or is refused is a `Check`. Raises ConfigurationError if the file can't be read.
     """
-    settings = load_pipeline(path, environ=os.environ if environ is None else environ).settings
+    settings = load_pipeline(path, environ=environ, fetch=fetch_secrets).settings
     catalog = load_catalog()
     return [
         *_probe(catalog, "source", settings.sources),

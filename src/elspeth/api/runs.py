@@ -1,7 +1,7 @@
 """Runs as they stand on record: which there are, and how one of them went."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from elspeth.api.database import landscape_reader
@@ -42,7 +42,10 @@ class NodeSummary:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """How one run went. ``errors`` are the most frequent ones, by node and text."""
+    """How one run went. ``errors`` are the most frequent ones, by node and text.
+
+    ``depends_on`` are the runs that it was built upon, by pipeline.
+    """
 
     run: RunRecord
     counts: RunCounts
@@ -51,6 +54,7 @@ class RunSummary:
     errors: tuple[ErrorGroup, ...]
     reproducibility: Reproducibility
     purge: PurgeRecord | None = None
+    depends_on: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON values: the shape of ``elspeth runs show --json``."""
@@ -61,6 +65,7 @@ class RunSummary:
             "open": counts.open,
             "reproducibility": str(self.reproducibility),
             "purged": None if self.purge is None else {"at": moment(self.purge.at), **self.purge.detail},
+            "depends_on": dict(self.depends_on),
             "outcomes": dict(counts.outcomes),
             "sinks": {item.sink: _sink(item) for item in self.sinks},
             "nodes": [_node(item) for item in self.nodes],
@@ -88,6 +93,7 @@ def show_run(run: str = "latest", database: str | None = None) -> RunSummary:
         nodes = reader.nodes(found.run_id)
         errors = reader.error_groups(found.run_id)
         purge = reader.purge(found.run_id)
+        depends_on = reader.depends_on(found.run_id)
     return RunSummary(
         run=found,
         counts=counts,
@@ -108,6 +114,7 @@ def show_run(run: str = "latest", database: str | None = None) -> RunSummary:
         errors=tuple(errors),
         reproducibility=reproducibility(nodes, purge),
         purge=purge,
+        depends_on=depends_on,
     )
 
 

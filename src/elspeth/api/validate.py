@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from elspeth.api.assemble import Assembled, assemble
+from elspeth.api.assemble import Assembled
+from elspeth.api.before import prepare
+from elspeth.contracts.errors import ElspethError
 from elspeth.contracts.plugins import Source
 
 
@@ -62,7 +64,7 @@ def validate(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None 
     Reads the head of each input (to show what the columns are); writes nothing. Raises
     ConfigurationError with every problem, each with its place and a remedy.
     """
-    return plan_of(assemble(path, environ=environ))
+    return plan_of(prepare(path, environ=environ).assembled)
 
 
 def plan_of(assembled: Assembled) -> Plan:
@@ -89,4 +91,8 @@ def plan_of(assembled: Assembled) -> Plan:
 
 
 def _fields(source: Source) -> tuple[str, ...]:
-    return tuple(str(spec) for spec in source.preview_schema().fields)
+    try:
+        seen = source.preview_schema()
+    except (ElspethError, OSError):  # a pipeline that runs before is yet to make it
+        seen = source.output_schema
+    return tuple(str(spec) for spec in seen.fields)

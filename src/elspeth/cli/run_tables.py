@@ -36,8 +36,9 @@ def run_summary(result: RunResult) -> RenderableType:
         f"  {quantity(rows.read, 'row')} in {duration(result.duration_s)}",
         _rate(rows.read, result.duration_s),
     )  # fmt: skip
-    parts: list[RenderableType] = [head, Text()]
-    parts.append(_sink_table(result.sinks))
+    parts: list[RenderableType] = [head]
+    parts += [_after(name, run_id) for name, run_id in result.depends_on.items()]
+    parts += [Text(), _sink_table(result.sinks)]
     if result.outcomes:
         parts += [Text(), _outcomes(result.outcomes)]
     if result.calls:
@@ -64,6 +65,8 @@ def run_details(summary: RunSummary) -> RenderableType:
     facts.add_row("pipeline", printable(place(run.pipeline)))
     facts.add_row("started", f"{moment(run.started_at)}, took {duration(run.duration_s)}")
     facts.add_row("config hash", run.config_hash)
+    for name, run_id in summary.depends_on.items():
+        facts.add_row("after", f"{printable(place(name))}, run {run_id}")
     facts.add_row("version", f"elspeth {run.elspeth_version}, mode {run.run_mode}")
     ways = {"read": counts.read, "quarantined": counts.quarantined, "failed": counts.failed}
     facts.add_row("rows", ", ".join(f"{number(count)} {way}" for way, count in ways.items()))
@@ -81,6 +84,10 @@ def run_details(summary: RunSummary) -> RenderableType:
     if summary.errors:
         parts += [Text(), _error_table(summary.errors)]
     return Group(*parts)
+
+
+def _after(pipeline: str, run_id: str) -> Text:
+    return Text(f"after {printable(place(pipeline))}, run {run_id}", style="dim")
 
 
 def _rate(rows: int, seconds: float) -> str:

@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -21,6 +21,7 @@ from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.recorder import EdgeStart, LandscapeRecorder, NodeStart, RunStart
 from elspeth.core.landscape.records import RunCounts, RunRecord
 from elspeth.core.landscape.resumption import Progressed, read_progress
+from elspeth.core.landscape.runs import DEPENDS_ON
 from elspeth.core.landscape.writer import GroupWriter
 from elspeth.engine.assembly import Assembly, Machine, edge_ids, link
 from elspeth.engine.processor import Processor, Standing
@@ -50,7 +51,8 @@ class Surroundings:
 
     ``stop`` is asked every millisecond and must be cheap; ``watch`` is called after every commit;
     ``probe`` hears the names of the points at which a crash would be interesting; ``begun`` is told the
-    run's id once it is on record, and must be quick and raise nothing.
+    run's id once it is on record, and must be quick and raise nothing. ``before`` are the runs that this
+    one builds upon, by pipeline; they go on record.
     """
 
     db: LandscapeDB
@@ -60,6 +62,7 @@ class Surroundings:
     watch: Watcher | None = None
     probe: Callable[[str], None] = unobserved
     begun: Callable[[str], None] = unannounced
+    before: Mapping[str, str] = field(default_factory=dict)
 
 
 def execute(assembly: Assembly, around: Surroundings) -> RunResult:
@@ -72,6 +75,8 @@ def execute(assembly: Assembly, around: Surroundings) -> RunResult:
     recorder = LandscapeRecorder(around.db, around.clock)
     run_no = recorder.begin_run(_start(assembly, run_id), _nodes(assembly), _edges(assembly, run_id))
     lease = recorder.hold_run(run_no)
+    if around.before:
+        recorder.note_run(run_no, DEPENDS_ON, around.before)
     return _carry_out(Occasion(assembly, around, recorder, run_id, lease), Progressed(None, {}, 0))
 
 

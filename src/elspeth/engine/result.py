@@ -46,7 +46,8 @@ class RowCounts(_ByName):
 class RunResult(_ByName):
     """How a run ended. ``outcomes`` counts tokens by terminal state: all of them, each once.
 
-    ``calls`` maps each node that called out to its ``get_batch_metrics()``.
+    ``calls`` maps each node that called out to its ``get_batch_metrics()``, ``depends_on`` each pipeline
+    that ran before to its run.
     """
 
     run_id: str
@@ -57,6 +58,7 @@ class RunResult(_ByName):
     started_at: datetime
     duration_s: float
     calls: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    depends_on: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``elspeth run --json`` prints."""
@@ -68,6 +70,7 @@ class RunResult(_ByName):
             "sinks": {name: asdict(sink) for name, sink in self.sinks.items()},
             "started_at": self.started_at.isoformat(),
             "duration_s": round(self.duration_s, 6),
+            **({"depends_on": dict(self.depends_on)} if self.depends_on else {}),
             **(
                 {"calls": {name: dict(metrics) for name, metrics in self.calls.items()}} if self.calls else {}
             ),

@@ -77,9 +77,10 @@ def run(  # noqa: PLR0913  # options, each called by its name
 
 
 def _run(path: Path, database: str | None, overrides: dict[str, str], *, as_json: bool) -> int:
-    from elspeth.api.assemble import assemble  # noqa: PLC0415
-    from elspeth.api.run import run_assembled  # noqa: PLC0415
+    from elspeth.api.before import prepare  # noqa: PLC0415
+    from elspeth.api.run import run_prepared  # noqa: PLC0415
     from elspeth.cli.running import carry_out  # noqa: PLC0415
 
-    assembled = assemble(path, database=database, overrides=overrides)
-    return carry_out(partial(run_assembled, assembled), assembled.landscape_url, as_json=as_json)
+    prepared = prepare(path, database=database, overrides=overrides)
+    work = partial(run_prepared, prepared)
+    return carry_out(work, prepared.assembled.landscape_url, as_json=as_json)

@@ -31,10 +31,10 @@ def validate(
 
 def show_plan(file: Path, database: str | None, *, details: bool, as_json: bool) -> int:
     """Validate and print: the verdict, or with ``details`` the whole plan."""
-    from elspeth.api.assemble import assemble  # noqa: PLC0415
+    from elspeth.api.before import prepare  # noqa: PLC0415
     from elspeth.api.validate import plan_of  # noqa: PLC0415
 
-    plan = plan_of(assemble(file, database=database))
+    plan = plan_of(prepare(file, database=database).assembled)
     if as_json:
         emit_json(plan.to_dict())
         return 0

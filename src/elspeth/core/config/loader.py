@@ -16,6 +16,7 @@ from elspeth.core.config.loaded import LoadedPipeline
 from elspeth.core.config.overrides import apply_environment, apply_overrides
 from elspeth.core.config.pipeline import PipelineSettings
 from elspeth.core.config.salvage import Salvage
+from elspeth.core.config.secret_sources import Fetch, with_secrets
 from elspeth.core.config.short_forms import adopt_model_paths
 from elspeth.core.config.translate import problems_of
 from elspeth.core.config.yaml_errors import BadYaml
@@ -42,6 +43,7 @@ def load_pipeline(
     *,
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    fetch: Fetch | None = None,
 ) -> LoadedPipeline:
     """Read, expand, override and validate a pipeline file.
 
@@ -49,7 +51,7 @@ def load_pipeline(
     wins over both. Raises ConfigurationError with every problem, in file order; only text that is
     not YAML ends the search at its first problem.
     """
-    draft = draft_pipeline(path, environ=environ, overrides=overrides)
+    draft = draft_pipeline(path, environ=environ, overrides=overrides, fetch=fetch)
     if draft.problems or draft.loaded is None:
         raise ConfigurationError(draft.problems)
     return draft.loaded
@@ -60,14 +62,17 @@ def draft_pipeline(
     *,
     environ: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    fetch: Fetch | None = None,
 ) -> Draft:
     """The same for those who will look for problems of other kinds too.
 
+    ``fetch`` gets secrets from a vault; without it their variables are those of the environment.
     Raises ConfigurationError only for what is not a mapping in YAML.
     """
     environment = os.environ if environ is None else environ
     file = Path(path)
     document = read_document(file, environment)
+    document = with_secrets(file, document, environment, read_document, fetch)
     apply_environment(document, environment)
     apply_overrides(document, overrides or {})
     adopt_model_paths(document)

@@ -93,7 +93,8 @@ class PipelineSettings(Settings):
         default_factory=lambda: TelemetrySettings(), description="Signals about the run for operators."
     )
     depends_on: list[Text] = Field(
-        default_factory=list, description="Pipeline files that must have run before this one."
+        default_factory=list,
+        description="Pipeline files that run before this one, in this order, each once; a replay runs none.",
     )
 
     @model_validator(mode="before")

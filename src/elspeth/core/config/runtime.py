@@ -185,7 +185,8 @@ class SecretsSettings(Settings):
     )
     vault_url: Text | None = Field(None, description="The vault's URL, needed with `source: keyvault`.")
     mapping: dict[str, Text] = Field(
-        default_factory=dict, description="Environment variable → name of the secret in the vault."
+        default_factory=dict,
+        description="Variable, as in `${NAME}` → its secret's name in the vault; with `env`: another one.",
     )
 
     @model_validator(mode="after")
@@ -195,6 +196,11 @@ class SecretsSettings(Settings):
                 "secrets come from a key vault, but vault_url is missing",
                 fix="add `vault_url: https://NAME.vault.azure.net`",
                 at=("source",),
+            )
+        if self.source == "keyvault" and not self.mapping:
+            raise broken_rule(
+                "secrets come from a key vault, but mapping names none",
+                fix="add `mapping: {API_KEY: name-in-the-vault}`, and write ${API_KEY} where it is needed",
             )
         if self.source == "env" and self.vault_url is not None:
             raise broken_rule(

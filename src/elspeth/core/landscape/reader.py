@@ -73,6 +73,11 @@ class LandscapeReader:
         with self._db.reading() as connection:
             return read_purge(connection, runs.read_run(connection, run).run_no)
 
+    def depends_on(self, run: str) -> dict[str, str]:
+        """The runs that this one was built upon, by pipeline."""
+        with self._db.reading() as connection:
+            return runs.read_depends_on(connection, runs.read_run(connection, run).run_no)
+
     def counts(self, run: str) -> RunCounts:
         """How the run's rows and tokens ended. Reads every trace once: about 0.4 s for 10⁶ tokens."""
         with self._db.reading() as connection:

@@ -156,6 +156,11 @@ class LandscapeRecorder(TokenRecording, StateRecording, BatchRecording, Assignme
             )
             note_event(connection, run_no, kind, detail, self.clock.now())
 
+    def note_run(self, run_no: int, kind: str, detail: Mapping[str, Any]) -> None:
+        """Add to a run's history."""
+        with self.db.writing() as connection:
+            note_event(connection, run_no, kind, detail, self.clock.now())
+
     def finish_run(
         self,
         run_id: str,

@@ -2,16 +2,25 @@
 
 from difflib import get_close_matches
 
-from sqlalchemy import Connection
+import orjson
+from sqlalchemy import Connection, select
 
 from elspeth.contracts.errors import NotFoundError
 from elspeth.core.landscape.records import ArtifactRecord, EdgeRecord, NodeRecord, RunRecord
 from elspeth.core.landscape.statements import statement
-from elspeth.core.landscape.tables import artifacts_table, edges_table, nodes_table, runs_table
+from elspeth.core.landscape.tables import (
+    artifacts_table,
+    edges_table,
+    nodes_table,
+    run_events_table,
+    runs_table,
+)
 
 LATEST = "latest"
 OPERATION = "operation"
 """The ``run_mode`` of what was done to things outside (`operations`), not to rows."""
+DEPENDS_ON = "depends_on"
+"""The event of a run's history that names the runs which it builds upon, by pipeline."""
 _NAMED = 5
 
 # Plain text: compiling these from table objects would take longer than running them.
@@ -43,6 +52,14 @@ def read_run(connection: Connection, run: str) -> RunRecord:
     if row is None:
         raise _unknown_run(connection, run)
     return RunRecord(**row)
+
+
+def read_depends_on(connection: Connection, run_no: int) -> dict[str, str]:
+    """The runs that this one was built upon, by pipeline."""
+    event = run_events_table.c
+    query = select(event.detail).where(event.run_no == run_no, event.kind == DEPENDS_ON)
+    found = connection.execute(query).scalar()
+    return {} if found is None else dict(orjson.loads(found))
 
 
 def read_nodes(connection: Connection, run_id: str) -> list[NodeRecord]:
