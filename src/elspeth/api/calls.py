@@ -7,6 +7,7 @@ from elspeth.api.assemble import Assembled
 from elspeth.contracts.enums import RunMode
 from elspeth.contracts.errors import UsageError
 from elspeth.core.config import PipelineSettings
+from elspeth.core.config.runtime import RetrySettings
 from elspeth.core.landscape.call_journal import CallLookup, EarlierCalls
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reader import LandscapeReader
@@ -42,6 +43,19 @@ def prepare_calls(db: LandscapeDB, assembled: Assembled, resumed: str | None = N
         )
     for plugin in callers:
         plugin.governor, plugin.earlier = governor, earlier
+        _tell_of_retries(plugin, settings.retry)
+
+
+def _tell_of_retries(plugin: Any, retry: RetrySettings) -> None:
+    """A plugin that tries again by itself goes by ``retry`` where its own options say nothing else."""
+    if not getattr(plugin, "retries_itself", False):
+        return
+    names = ("max_attempts", "initial_delay_seconds", "max_delay_seconds")
+    said = {name: getattr(retry, name) for name in names if name in retry.model_fields_set}
+    own = plugin.options.model_fields_set
+    plugin.options = plugin.options.model_copy(
+        update={name: value for name, value in said.items() if name not in own}
+    )
 
 
 def _must_have_answers(calls: CallLookup, so: str, fix: str) -> None:

@@ -191,7 +191,8 @@ class ConcurrentTransform(Plugin, Protocol):
     """One step for one row at a time, many of them at once.
 
     ``pool_size`` is how many rows the plugin works on at the same time; the engine keeps some 16
-    times as many in flight. Its `process` raises NotImplementedError: there is one code path.
+    times as many in flight. Its `process` raises NotImplementedError: there is one code path. One
+    that has ``retries_itself = True`` has tried again what is worth it: the engine does not.
     """
 
     pool_size: int

@@ -138,12 +138,42 @@ def test_a_field_that_would_be_lost_is_found_before_the_first_row(serve: Any, wr
     text = Path("pipeline.yaml").read_text()
     declared = "{path: rows.csv, schema: {mode: flexible, fields: ['id: int', 'text: str']}}"
     Path("pipeline.yaml").write_text(text.replace("{path: rows.csv}", declared))
-    with pytest.raises(ConfigurationError, match="the answer of llm would overwrite 'text'"):
+    with pytest.raises(
+        ConfigurationError, match="transform 'ask': the answer would overwrite 'text'"
+    ) as caught:
         elspeth.validate("pipeline.yaml")
-    # Where nobody has declared the columns it is an error of the row, before anything is lost.
+    assert caught.value.problems[0].location.line == 4
+    # The columns of a CSV file are known from its head ...
     Path("pipeline.yaml").write_text(text)
+    with pytest.raises(ConfigurationError, match="would overwrite 'text'"):
+        elspeth.validate("pipeline.yaml")
+    # ... JSON has none: there it is an error of the row, before anything is lost.
+    rows = "".join(f'{{"id": {n}, "text": "row {n}"}}\n' for n in range(3))
+    Path("rows.jsonl").write_text(rows + '{"id": 3}\n')
+    Path("pipeline.yaml").write_text(
+        text.replace("csv, options: {path: rows.csv}", "json, options: {path: rows.jsonl}")
+    )
     result = elspeth.run("pipeline.yaml")
-    assert (result.status, result.sinks["quarantine"].rows) == ("completed_with_failures", 3)
+    assert (result.status, result.sinks["quarantine"].rows) == ("completed_with_failures", 4)
+    (quarantined,) = Path(".elspeth").glob("quarantine*.jsonl")
+    assert quarantined.read_text().count("would overwrite 'text'") == 3
+
+
+@pytest.mark.parametrize(
+    ("retry", "own", "made"),
+    [("", "", 5), ("retry: {max_attempts: 3, initial_delay_seconds: 0}", "", 3),
+     ("retry: {max_attempts: 3}", "max_attempts: 2", 2), ("", "max_attempts: 1", 1)],
+)  # fmt: skip
+@pytest.mark.parametrize("status", [500, 429])
+def test_attempts_are_those_that_somebody_wrote_down(
+    serve: Any, write: Any, retry: str, own: str, made: int, status: int
+) -> None:
+    server = serve(reply=(status, {"error": {"message": "no"}}))
+    write(server, 1, own)
+    Path("pipeline.yaml").write_text(Path("pipeline.yaml").read_text() + retry)
+    result = elspeth.run("pipeline.yaml")
+    assert result.status == "completed_with_failures"
+    assert server.calls == (made if status == 500 else 1 + 4 * (made - 1))
 
 
 def test_the_result_says_what_calls_came_to_and_a_verified_run_what_changed(serve: Any, write: Any) -> None:

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from elspeth.contracts.enums import EdgeMode, NodeType
+from elspeth.contracts.errors import ConfigurationError
 from elspeth.contracts.schema import OBSERVED, FieldSpec, FieldType, PluginSchema, SchemaMode
 from elspeth.core.dag.graph import Edge, Graph, Node
 from elspeth.core.dag.problems import Problems, listed, meant
@@ -88,7 +89,7 @@ def check_contracts(
                 _check_types(node, conditions[node.node_id], rows, problems)
         coming = meet([rows for _, rows in incoming])
         arriving[node.node_id] = coming.schema
-        known[node.node_id] = _output(node, schemas, coming)
+        known[node.node_id] = _output(node, schemas, coming, problems)
     return arriving
 
 
@@ -113,7 +114,7 @@ def _but_for_optional(demand: PluginSchema, rows: Rows) -> PluginSchema:
     return replace(demand, required=demand.required - {spec.name for spec in rows.schema.fields})
 
 
-def _output(node: Node, schemas: PluginSchemas, incoming: Rows) -> Rows:
+def _output(node: Node, schemas: PluginSchemas, incoming: Rows, problems: Problems) -> Rows:
     if node.node_type is NodeType.SOURCE:
         schema = schemas.source_schema(node.node_id)
         declares = bool(schema.fields or schema.guaranteed)
@@ -124,7 +125,14 @@ def _output(node: Node, schemas: PluginSchemas, incoming: Rows) -> Rows:
         plugin = schemas.transform(node.node_id)
         if plugin is None:
             return _UNKNOWN
-        made = plugin.output_schema(incoming.schema)
+        try:
+            made = plugin.output_schema(incoming.schema)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                problems.add(
+                    node.settings_key, f"{node.node_type} '{node.node_id}': {problem.what}", problem.fix
+                )
+            return _UNKNOWN
         if node.node_type is NodeType.AGGREGATION and made == OBSERVED:
             return _UNKNOWN
         vague = incoming.vague and made.mode is not SchemaMode.FIXED

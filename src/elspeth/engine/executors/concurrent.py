@@ -88,6 +88,7 @@ class ConcurrentStep:
         self._ctx = ctx
         self._outcomes = outcomes
         self._retry = retry
+        self._attempts = 1 if getattr(plugin, "retries_itself", False) else retry.max_attempts
         self.node_id = ctx.node_id
         self.room = WINDOW_POOLS * max(1, getattr(plugin, "pool_size", DEFAULT_POOL))
         self.window: deque[Flight] = deque()
@@ -124,7 +125,7 @@ class ConcurrentStep:
         if flight is None:
             return
         passing = isinstance(result, TransformResult) and result.status != "success" and result.retryable
-        if passing and flight.attempt < self._retry.max_attempts:
+        if passing and flight.attempt < self._attempts:
             self._later(flight, result)
         else:
             flight.result = result

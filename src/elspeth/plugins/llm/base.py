@@ -62,6 +62,7 @@ class BaseLLMTransform(BaseTransform):
     determinism: ClassVar[Determinism] = Determinism.EXTERNAL_CALL
     plugin_version: ClassVar[str] = "1.0.0"
     needs_values: ClassVar[bool] = False
+    retries_itself: ClassVar[bool] = True
     options_model: ClassVar[type[BaseModel]] = CallOptions
     options: CallOptions
     governor: Governor | None = None
@@ -117,9 +118,7 @@ class BaseLLMTransform(BaseTransform):
         taken = [spec.name for spec in specs if spec.name in known]
         if taken:
             names = ", ".join(f"'{name}'" for name in taken)
-            what = (
-                f"the answer of {self.node_id or self.name} would overwrite {names}, which rows have already"
-            )
+            what = f"the answer would overwrite {names}, which rows have already"
             raise ConfigurationError([Problem(what, fix="name another response_field")])
         typed = [spec for spec in specs if spec.type is not FieldType.ANY or spec.required]
         return with_fields(incoming, typed)
@@ -245,6 +244,7 @@ class BaseLLMTransform(BaseTransform):
         asking = Asking(self.queries, frames, way != "json_schema", options.repair_turns)
         retries = Retries(
             options.max_attempts,
+            options.most_throttled,
             options.initial_delay_seconds,
             options.max_delay_seconds,
             options.circuit_wait_seconds,

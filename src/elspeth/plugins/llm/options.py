@@ -101,7 +101,20 @@ class CallOptions(TransformOptions):
         default=True,
         description="Whether model, finish reason and token counts are put beside each answer.",
     )
-    max_attempts: int = Field(default=5, ge=1, le=100, description="Attempts per call, the first included.")
+    max_attempts: int = Field(
+        default=5,
+        ge=1,
+        le=100,
+        description="Attempts per call, the first included; default: `retry.max_attempts` if the file has it,"
+        " else 5. Those that the service put off are counted by themselves.",
+    )
+    max_throttled: int | None = Field(
+        default=None,
+        ge=0,
+        le=1000,
+        description="How often a call is made again because the service put it off (429, 503, 529); default:"
+        " four times for each attempt behind the first.",
+    )
     initial_delay_seconds: float = Field(default=0.5, ge=0, description="Wait before the second attempt.")
     max_delay_seconds: float = Field(default=30.0, gt=0, description="The longest wait between attempts.")
     connect_timeout_seconds: float = Field(default=10.0, gt=0, description="For the connection.")
@@ -132,6 +145,11 @@ class CallOptions(TransformOptions):
     fail_on_drift: bool = Field(
         default=False, description="With `--mode verify`: rows whose answer changed are errors."
     )
+
+    @property
+    def most_throttled(self) -> int:
+        """How often a call may be put off."""
+        return 4 * (self.max_attempts - 1) if self.max_throttled is None else self.max_throttled
 
     @model_validator(mode="after")
     def _budget_can_be_kept(self) -> "CallOptions":

@@ -25,15 +25,18 @@ from elspeth.plugins.llm.templates import PromptError
 from elspeth.plugins.llm.work import Ask, RowWork
 
 _LOOK_S = 0.01
-_THROTTLES_PER_ATTEMPT = 4
 Emit = Callable[[RowWork, TransformResult | BaseException], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often a call is tried, and the seconds between: doubling, with jitter, never over ``longest``."""
+    """How often a call is tried, and the seconds between: doubling, with jitter, never over ``longest``.
+
+    A call is made ``attempts`` times at most, and ``throttled`` times more if the service puts it off.
+    """
 
     attempts: int
+    throttled: int
     first_s: float
     longest_s: float
     circuit_s: float
@@ -329,7 +332,7 @@ class Pump:
         if self._stopped is not None:
             return False
         if failure.feedback is Feedback.THROTTLED:
-            return ask.throttles < self._retries.attempts * _THROTTLES_PER_ATTEMPT
+            return ask.throttles < self._retries.throttled
         return ask.attempt < self._retries.attempts
 
     def _retry(self, ask: Ask, failure: Failure) -> None:
