@@ -36,6 +36,7 @@ def test_the_commands_are_all_there() -> None:
         "elspeth keys new", "elspeth manifest show", "elspeth manifest sign", "elspeth manifest verify",
         *(f"elspeth fleet {name}" for name in ("plan", "apply", "status", "destroy", "sweep", "schema")),
         *(f"elspeth approvals {name}" for name in ("list", "show", "approve", "reject")),
+        *(f"elspeth providers {name}" for name in ("status", "serve", "manifest")),
         *(f"elspeth experiment {name}" for name in ("list", "status", "compare", "power", "flips")),
     }  # fmt: skip
 

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "fleet": "Plan, create, watch and destroy machines in Azure, as a file says.",
         "approvals": "Look at plans that need approval; approve or reject them.",
         "manifest": "Show, sign and check what a provider says it can do.",
+        "providers": "Show how the services that were called have been, and what they promise.",
         "purge": "Take the contents of old runs' rows and calls away; hashes and everything else stay.",
         "experiment": "Compare the variants of an experiment: which is better, and how sure are we?",
         "tui": "Look at runs, rows and experiments in a terminal that stays open.",
