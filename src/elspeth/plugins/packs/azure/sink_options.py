@@ -46,8 +46,8 @@ class AzureBlobSinkOptions(SinkOptions, AzureAccess):
     rows_per_blob: int | None = Field(
         default=None,
         gt=0,
-        description="With `blob_path`: a new blob after so many rows. Its number, from 00000, takes the place of"
-        " {part} in the name, or comes before its ending.",
+        description="With `blob_path`: a new blob after so many rows. Its number, from 00000, takes the place"
+        " of {part} in the name, or comes before its ending.",
     )
     format: Format | None = Field(
         default=None,
