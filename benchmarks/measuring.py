@@ -51,7 +51,11 @@ def environment(cwd: Path) -> dict[str, str]:
 
 def best(runs: int, once: Callable[[], Usage]) -> Usage:
     """The least of several runs in each respect: the machine only ever adds to the truth."""
-    usages = [once() for _ in range(runs)]
+    return least([once() for _ in range(runs)])
+
+
+def least(usages: Sequence[Usage]) -> Usage:
+    """The least of each respect."""
     return Usage(
         cpu=min(usage.cpu for usage in usages),
         wall=min(usage.wall for usage in usages),

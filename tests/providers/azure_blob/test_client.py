@@ -3,6 +3,7 @@
 import hashlib
 import io
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,20 @@ def test_a_blob_that_changes_while_it_is_streamed(client: AzureBlobClient, conta
     client.upload_blob(container, "a", b"other", overwrite=True)
     with pytest.raises(BlobChangedError):
         list(pieces)
+
+
+def test_a_listing_tells_what_the_properties_tell(client: AzureBlobClient, container: str) -> None:
+    label = Label("text/x", {"team": "a"}, {"kind": "b c"}, "Cool")
+    client.upload_blob(container, "a & <é>'\"/100%.txt", "content", label=label)
+    snapshot = client.create_snapshot(container, "a & <é>'\"/100%.txt")
+    (old, found) = client.list_blobs(container, include=("metadata", "tags", "snapshots"))
+    assert old.snapshot == snapshot
+    known = client.get_blob_properties(container, found.name)
+    assert found.tags == {"kind": "b c"}
+    assert replace(found, tags={}) == known
+    assert found.metadata["team"] == "a"
+    (plain,) = client.list_blobs(container)
+    assert plain == replace(known, metadata={})
 
 
 def test_listing_by_pages(client: AzureBlobClient, container: str) -> None:

@@ -89,6 +89,8 @@ class Attempt:
     etag: str = ""
     sent: int = 0
     received: int = 0
+    failed_before: int = 0
+    """Requests of this attempt that failed, and were made in another way at once."""
 
     def note(self, response: Any) -> None:
         """Remember what the service answered."""
@@ -131,6 +133,7 @@ class Caller:
         made = _Made(operation, target, dict(request or {}))
         while True:
             made.attempts += 1
+            made.more += made.last.failed_before
             attempt = made.last = Attempt()
             self._throttle.before(self.account)
             try:
@@ -176,10 +179,12 @@ class _Made:
     request: dict[str, Any]
     began: float = field(default_factory=time.perf_counter)
     attempts: int = 0
+    more: int = 0
     last: Attempt = field(default_factory=Attempt)
 
     def call(self, error: BlobError | None = None) -> BlobCall:
         last = self.last
+        self.more += last.failed_before
         return BlobCall(
             self.operation,
             self.target,
@@ -190,7 +195,7 @@ class _Made:
             etag=last.etag,
             bytes_sent=last.sent,
             bytes_received=last.received,
-            retries=self.attempts - 1,
+            retries=self.attempts - 1 + self.more,
             reason=error.reason if error else "",
             error=error.what if error else "",
         )

@@ -92,12 +92,14 @@ class Downloads(ClientBase):
         reader = _Ranges(self, container, self._blob(container, blob), if_match)
         whole = hashlib.sha256()
         with open(path, "wb", buffering=0) as file:
-            for piece in reader.pieces(0, None):
-                if hashed:
+            if hashed:
+                at = 0
+                for piece in reader.pieces(0, None):
                     whole.update(piece)
-                view = memoryview(piece)
-                while view:
-                    view = view[file.write(view) :]
+                    _write(file.fileno(), piece, at)
+                    at += len(piece)
+            else:
+                reader.into(file.fileno())
         assert reader.info is not None
         return Downloaded(reader.info, whole.hexdigest() if hashed else "")
 
@@ -143,6 +145,26 @@ class _Ranges:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
+    def into(self, descriptor: int) -> None:
+        """Write the whole into an empty file, each range as it comes and at its place."""
+        first = self._get(0, RANGE_BYTES)
+        assert self.info is not None
+        self._etag, end = self.info.etag, self.info.size
+        _write(descriptor, first, 0)
+        starts = range(len(first), end, RANGE_BYTES)
+        if not starts:
+            return
+
+        def fill(start: int) -> None:
+            _write(descriptor, self._get(start, min(RANGE_BYTES, end - start)), start)
+
+        with ThreadPoolExecutor(self._client.concurrency, "blob-download") as pool:
+            try:
+                for _ in pool.map(fill, starts):
+                    pass
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
     def _get(self, start: int, size: int) -> bytes:
         condition: dict[str, Any] = {}
         if self._etag:
@@ -169,6 +191,13 @@ class _Ranges:
         name = str(self._blob.blob_name)
         request = {"offset": start, "length": size, "if_match": self._etag}
         return self._client._call("download_blob", self._container, name, get, **request)
+
+
+def _write(descriptor: int, data: bytes, at: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, at)
+        view, at = view[written:], at + written
 
 
 def _whole(info: BlobInfo, properties: Any) -> BlobInfo:

@@ -40,6 +40,8 @@ class BlobInfo:
     deleted: bool = False
     leased: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Only from a listing that was asked for them."""
 
     @property
     def state(self) -> BlobState:

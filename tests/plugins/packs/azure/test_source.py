@@ -233,3 +233,24 @@ def test_a_cache_fetches_what_changed(storage: Any, tmp_path: Path) -> None:
 def test_options_that_contradict_each_other(storage: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         storage.source(**options)
+
+
+def test_quick_reads_give_the_same_rows(storage: Any) -> None:
+    pytest.importorskip("obstore")
+    for number in range(40):
+        storage.put(f"{number:02}.json", json.dumps({"id": number, "text": "é", "big": 2**70, "x": 1.5}))
+    storage.put("50.json", '[{"id": 50}, {"id": 51}]')
+    storage.put("51.jsonl", '{"id": 52}\n{"id": 53}\n')
+    storage.put("52.json", '{"id": 1, "id": 2}')
+    storage.put("53.json", b'{"id": "\xff"}')
+    storage.put("54.json", '{"id": NaN}')
+    storage.put("55.json", '{"id": 1} more')
+    storage.put("56 %.json", ' {"id": 54}')
+    storage.put("57.json", "")
+    assert storage.rows(quick_reads=True) == storage.rows()
+
+
+def test_quick_reads_need_obstore(storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("elspeth.plugins.packs.azure.source.find_spec", lambda _name: None)
+    with pytest.raises(SourceError, match=r'quick_reads needs obstore: pip install "elspeth\[smallblobs\]"'):
+        storage.rows(quick_reads=True)

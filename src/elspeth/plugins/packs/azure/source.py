@@ -1,6 +1,7 @@
 """The ``azure_blob`` source: rows of blobs (extra ``azure``)."""
 
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -57,9 +58,17 @@ class AzureBlobSource(BaseSource):
             return PluginSchema(declared.mode, declared.fields, declared.guaranteed | sure, declared.required)
         return PluginSchema(declared.mode, (*declared.fields, *specs), declared.guaranteed, declared.required)
 
+    def check(self) -> list[str]:
+        """Whether what the options need is installed."""
+        if self.options.quick_reads and find_spec("obstore") is None:
+            return ['quick_reads needs obstore: pip install "elspeth[smallblobs]"']
+        return []
+
     def on_start(self, ctx: PluginContext) -> None:
-        """Nothing connects before the first row."""
+        """Nothing connects before the first row. Raises SourceError if something is not installed."""
         options = self.options
+        if problems := self.check():
+            raise SourceError(problems[0])
         self._book = CallBook(ctx)
         self._client = AzureBlobClient.from_login(
             options.login(),
@@ -68,7 +77,9 @@ class AzureBlobSource(BaseSource):
         )
         directory = options.cache_directory
         cache = BlobCache(Path(directory), options.cache_bytes) if directory else None
-        self._fetcher = Fetcher(self._client, options.prefetch, options.prefetch_bytes, cache)
+        self._fetcher = Fetcher(
+            self._client, options.prefetch, options.prefetch_bytes, cache=cache, quick=options.quick_reads
+        )
 
     def close(self) -> None:
         """Stop fetching, remove the temporary files, put the last calls on record."""
@@ -139,21 +150,22 @@ class AzureBlobSource(BaseSource):
         self._at["done"] = True
         if start and start["etag"] != info.etag:
             yield self._bad(info, f"it has changed since {start['index']} rows of it were read")
-        elif fetched.path is not None:
+        elif fetched.error is None:
             self._at["done"] = False
-            yield from self._read(info, fetched.path)
-        elif fetched.error is not None and fetched.error.reason in _OF_ONE_BLOB:
+            yield from self._read(fetched)
+        elif fetched.error.reason in _OF_ONE_BLOB:
             yield self._bad(info, f"{fetched.error.what}; {fetched.error.fix}")
-        elif fetched.error is not None:
+        else:
             raise fetched.error
 
-    def _read(self, info: BlobInfo, path: Path) -> Iterator[Row | Quarantined]:
+    def _read(self, blob: Fetched) -> Iterator[Row | Quarantined]:
+        info = blob.info
         told = self._told(info)
         counts = "index" in self._fields
         at = self._at
         index = at["index"]
         try:
-            for item in self._reader.rows(info.name, path, at["inner"]):
+            for item in self._reader.rows(blob, at["inner"]):
                 if counts:
                     told["_blob_index"] = index
                 index += 1
@@ -166,7 +178,7 @@ class AzureBlobSource(BaseSource):
         except SourceError as error:
             self._reading, at["done"] = False, True
             # The local source speaks of its temporary file.
-            what = error.what.replace(f"{path}: ", "").replace(str(path), "it")
+            what = error.what.replace(f"{blob.path}: ", "").replace(str(blob.path), "it")
             yield self._bad(info, f"{what} (after {index} rows){'; ' + error.fix if error.fix else ''}")
         self._reading = False
         self.original_headers = self._reader.original_headers
