@@ -13,6 +13,7 @@ from elspeth.core.dag import Variation
 from elspeth.core.expressions import Expression, compile_expression
 from elspeth.engine.executors.experiment import ExperimentPlan, overrides_json
 from elspeth.experiments.metrics import compile_metrics
+from elspeth.experiments.tally import VariantTally
 from elspeth.plugins.registry import PluginCatalog
 
 
@@ -159,6 +160,7 @@ def plans_of(
             experiments.units[node_id],
             variation.variants,
             {v["variant_id"]: overrides_json(v["transform_overrides"]) for v in stored["variants"]},
+            VariantTally(variation.experiment),
         )
         configs[node_id] = {
             "experiment": stored,

@@ -23,6 +23,7 @@ from elspeth.engine.executors.concurrent import ConcurrentStep, Flights, Inbox
 from elspeth.engine.executors.experiment import ExperimentPlan, ExperimentStep
 from elspeth.engine.executors.gate import Exit, GateStep, Route
 from elspeth.engine.executors.outcomes import Outcomes
+from elspeth.engine.executors.sightings import Lookout, VariantErrorExit, VariantOutcomes
 from elspeth.engine.executors.sink import SinkStep
 from elspeth.engine.executors.source import SourceStep
 from elspeth.engine.executors.transform import TransformStep
@@ -70,7 +71,7 @@ class Machine:
     ``holding`` are the steps that keep tokens back, in order of flow, ``concurrent`` those that have
     many in flight, all of which ``flights`` knows; ``timed``: something may have to be done when no
     row comes. ``commit_rows``: the rows after which a group is committed even if it is small,
-    ``commit_batches``: so it is after every batch.
+    ``commit_batches``: so it is after every batch. ``experiments`` assign variants, ``lookouts`` watch them.
     """
 
     sources: Mapping[str, SourceStep]
@@ -82,6 +83,8 @@ class Machine:
     timed: bool
     commit_rows: int | None = None
     commit_batches: bool = False
+    experiments: tuple[ExperimentStep, ...] = ()
+    lookouts: tuple[Lookout, ...] = ()
 
 
 def edge_ids(graph: Graph, run_id: str) -> dict[Edge, str]:
@@ -110,6 +113,14 @@ class _Linker:
         self._holding: list[Holding] = []
         self._concurrent: list[ConcurrentStep] = []
         self._inbox = Inbox()
+        self._experiments: list[ExperimentStep] = []
+        self._lookouts: dict[str, Lookout] = {}
+        self._watched: dict[str, tuple[Lookout, int]] = {}
+        for node_id, plan in assembly.experiments.items():
+            nodes = list(plan.variants.values())
+            lookout = Lookout(workshop, landscape.db, plan.experiment.experiment_id, nodes, plan.tally)
+            self._lookouts[node_id] = lookout
+            self._watched |= {node: (lookout, index) for index, node in enumerate(nodes)}
         self._contexts = {
             node.node_id: PluginContext(landscape=landscape, run_id=workshop.run_id, node_id=node.node_id)
             for node in self._graph.nodes
@@ -141,8 +152,9 @@ class _Linker:
         rows = 1 if checkpoint.frequency == "every_row" else checkpoint.checkpoint_interval
         batches = checkpoint.frequency == "aggregation_only"
         return Machine(
-            sources, self._sinks, self._contexts, holding, concurrent, flights, timed, rows, batches
-        )
+            sources, self._sinks, self._contexts, holding, concurrent, flights, timed, rows, batches,
+            tuple(self._experiments), tuple(self._lookouts.values()),
+        )  # fmt: skip
 
     def _source(self, node_id: str) -> SourceStep:
         (edge,) = self._moves(node_id)
@@ -213,16 +225,19 @@ class _Linker:
         (edge,) = self._moves(node_id)
         plugin, ctx = self._assembly.transforms[node_id], self._contexts[node_id]
         step: TransformStep | ConcurrentStep
+        waits = isinstance(plugin, ConcurrentTransform)
+        kind = VariantOutcomes if node_id in self._watched else Outcomes
+        outcomes = kind(self._workshop, node_id, self._edge_ids[edge], waits=waits)
         if isinstance(plugin, ConcurrentTransform):
-            outcomes = Outcomes(self._workshop, node_id, self._edge_ids[edge], waits=True)
             step = ConcurrentStep(self._workshop, plugin, ctx, outcomes, self._retry, self._inbox)
             self._concurrent.append(step)
         else:
-            outcomes = Outcomes(self._workshop, node_id, self._edge_ids[edge])
             step = TransformStep(self._workshop, plugin, ctx, outcomes, self._retry)
         self._steps[node_id] = step
         outcomes.following = self._behind(edge)
         outcomes.failed = self._error_exit_of(node_id)
+        if isinstance(outcomes, VariantOutcomes):
+            outcomes.watch(*self._watched[node_id])
         return step
 
     def _gate(self, node_id: str) -> GateStep:
@@ -247,7 +262,8 @@ class _Linker:
 
     def _experiment(self, node_id: str) -> ExperimentStep:
         plan = self._assembly.experiments[node_id]
-        step = ExperimentStep(self._workshop, plan)
+        step = ExperimentStep(self._workshop, plan, self._lookouts[node_id])
+        self._experiments.append(step)
         self._steps[node_id] = step
         edges = {edge.to_node: edge for edge in self._moves(node_id)}
         named = {"experiment": plan.experiment.experiment_id, "phase": plan.phase}
@@ -284,9 +300,8 @@ class _Linker:
     def _error_exit(self, node_id: str) -> ErrorExit | None:
         for edge in self._graph.out_edges(node_id):
             if edge.mode is EdgeMode.DIVERT:
-                return ErrorExit(
-                    self._workshop, node_id, self._edge_ids[edge], edge.to_node, self._behind(edge)
-                )
+                kind = VariantErrorExit if node_id in self._watched else ErrorExit
+                return kind(self._workshop, node_id, self._edge_ids[edge], edge.to_node, self._behind(edge))
         return None
 
 

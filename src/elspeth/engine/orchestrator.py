@@ -215,6 +215,8 @@ class _Run:
         standing.held = restore_waiting(
             self._around.db, self._workshop, self._machine, checkpoint.node_states
         )
+        for experiment in self._machine.experiments:
+            experiment.restore()
 
     def _read_all(self) -> None:
         if self._processor.standing.phase == "publishing":

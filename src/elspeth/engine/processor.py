@@ -192,6 +192,8 @@ class Processor:
             sink.let_in(oldest)
         self._write_sinks()
         self._probe("sinks.flushed")
+        for lookout in self._machine.lookouts:
+            lookout.commit(standing.commits + 1)
         tokens, others = workshop.pending.take()
         # Those that one node let go of and another holds now: they wait at a new place.
         moved = {token for token in workshop.released if token in workshop.waiting}

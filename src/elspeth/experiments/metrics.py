@@ -2,7 +2,7 @@
 
 import ast
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,14 +32,12 @@ class Metric:
     @property
     def uses_row(self) -> bool:
         """Whether it needs the row that came out: then it has no value where the variant failed."""
-        parts = (self.value, self.weight, self.covariate)
-        return any(_mentions(part.tree, "row") for part in parts if part is not None)
+        return any(mentions(part.tree, "row") for part in self.parts)
 
     @property
-    def uses_usage(self) -> bool:
-        """Whether it needs what the calls add up to."""
-        parts = (self.value, self.weight, self.covariate)
-        return any(_mentions(part.tree, "usage") for part in parts if part is not None)
+    def parts(self) -> list[Expression]:
+        """Its expressions."""
+        return [part for part in (self.value, self.weight, self.covariate) if part is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +100,27 @@ def _field(node: ast.AST, name: str) -> str | None:
     return None
 
 
-def _mentions(tree: ast.AST, name: str) -> bool:
+def expressions_of(metrics: Sequence[Metric]) -> list[Expression]:
+    """The expressions of these metrics, each once."""
+    return list({part.text: part for metric in metrics for part in metric.parts}.values())
+
+
+def mentions(tree: ast.AST, name: str) -> bool:
+    """Whether an expression looks at ``row``, ``usage`` or ``state``."""
     return any(isinstance(node, ast.Name) and node.id == name for node in ast.walk(tree))
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One row at the varied node: what came out (None: it failed), what it used, how it went."""
+    """One row at the varied node: what came out (None: it failed), what it used, how it went.
+
+    ``known``: the row that came in is on record, so that what came out would be too.
+    """
 
     row: Mapping[str, Any] | None
     usage: Mapping[str, Any]
     state: Mapping[str, Any]
+    known: bool = True
 
 
 def number_of(expression: Expression, seen: Observation) -> float:
@@ -121,12 +129,22 @@ def number_of(expression: Expression, seen: Observation) -> float:
         value = expression.fn(seen.row, seen.usage, seen.state)
     except EVALUATION_ERRORS as error:
         raise NoValueError(str(error) or type(error).__name__) from error
-    if isinstance(value, bool):
-        return float(value)
+    return number(value)
+
+
+def number(value: Any) -> float:
+    """What an expression gave, as a number; true is 1. Raises NoValueError."""
     try:
-        number = float(value) if not isinstance(value, str | bytes) else math.nan
+        found = float(value) if not isinstance(value, str | bytes) else math.nan
     except (TypeError, ValueError, OverflowError) as error:
         raise NoValueError(f"{type(value).__name__} is not a number") from error
-    if not math.isfinite(number):
+    if not math.isfinite(found):
         raise NoValueError(f"{value!r} is not a number")
-    return number
+    return found
+
+
+def why_missing(*, failed: bool, purged: bool = False) -> str:
+    """Why there is no row to look at."""
+    if failed:
+        return "the variant failed"
+    return "the row's data are purged" if purged else "the variant gave no row, or several"

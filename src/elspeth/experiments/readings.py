@@ -6,14 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from elspeth.core.landscape.variant_rows import (
-    NO_USAGE,
-    ExperimentReader,
-    ExperimentRun,
-    VariantRow,
-    state_key,
-)
-from elspeth.experiments.metrics import Metric, NoValueError, Observation, number_of
+from elspeth.core.landscape.variant_readings import NO_USAGE
+from elspeth.core.landscape.variant_rows import ExperimentReader, ExperimentRun, VariantRow, state_key
+from elspeth.experiments.metrics import Metric, NoValueError, Observation, number_of, why_missing
 
 MISSING = math.nan
 
@@ -22,9 +17,9 @@ MISSING = math.nan
 class Columns:
     """The values of one metric: numerator, denominator, covariate; NaN where there is none."""
 
-    value: "array[float]" = field(default_factory=lambda: array("d"))
-    weight: "array[float]" = field(default_factory=lambda: array("d"))
-    covariate: "array[float]" = field(default_factory=lambda: array("d"))
+    value: Any = field(default_factory=lambda: array("d"))
+    weight: Any = field(default_factory=lambda: array("d"))
+    covariate: Any = field(default_factory=lambda: array("d"))
     reasons: dict[str, int] = field(default_factory=dict)  # why there is no value → how often
 
 
@@ -32,17 +27,18 @@ class Columns:
 class Readings:
     """Every row of an experiment at every variant that it met.
 
-    ``variant`` are indexes in ``variants``; ``unit`` and ``pair`` number the units, and the rows that
-    were sent to several variants; ``usage`` adds up calls, tokens and cost per variant.
+    Columns are arrays, Python's or numpy's. ``variant`` are indexes in ``variants``; ``unit`` and
+    ``pair`` number the units, and the rows that were sent to several variants; ``usage`` adds up
+    calls, tokens and cost per variant.
     """
 
     variants: tuple[str, ...]
     metrics: Mapping[str, Columns]
-    variant: "array[int]" = field(default_factory=lambda: array("b"))
-    unit: "array[int]" = field(default_factory=lambda: array("q"))
-    pair: "array[int]" = field(default_factory=lambda: array("q"))
-    failed: "array[int]" = field(default_factory=lambda: array("b"))
-    duration: "array[float]" = field(default_factory=lambda: array("d"))
+    variant: Any = field(default_factory=lambda: array("h"))
+    unit: Any = field(default_factory=lambda: array("q"))
+    pair: Any = field(default_factory=lambda: array("q"))
+    failed: Any = field(default_factory=lambda: array("b"))
+    duration: Any = field(default_factory=lambda: array("d"))
     usage: list[dict[str, float]] = field(default_factory=list)
     assigned_units: list[int] = field(default_factory=list)
     """Per variant: units that were assigned, whether or not a row of theirs has come to its end."""
@@ -122,7 +118,7 @@ class _Collector:
             "duration_ms": row.duration_ms,
             "attempt": row.attempt,
         }
-        seen = Observation(None if failed else row.after, used, state)
+        seen = Observation(None if failed else row.after, used, state, known=row.before is not None)
         for metric in self._metrics:
             _measure(metric, seen, readings.metrics[metric.config.name])
 
@@ -131,7 +127,7 @@ def _measure(metric: Metric, seen: Observation, columns: Columns) -> None:
     value = weight = covariate = MISSING
     try:
         if seen.row is None and metric.uses_row:
-            raise NoValueError("the variant failed" if seen.state["failed"] else "the row's data are purged")
+            raise NoValueError(why_missing(failed=seen.state["failed"], purged=not seen.known))
         value = number_of(metric.value, seen)
         weight = 1.0 if metric.weight is None else number_of(metric.weight, seen)
         covariate = MISSING if metric.covariate is None else number_of(metric.covariate, seen)
@@ -149,9 +145,9 @@ def _measure(metric: Metric, seen: Observation, columns: Columns) -> None:
 def as_arrays(readings: Readings, numpy: Any) -> dict[str, Any]:
     """The columns that are not of a metric, as numpy arrays."""
     return {
-        "variant": numpy.array(readings.variant, dtype=numpy.int64),
-        "unit": numpy.array(readings.unit, dtype=numpy.int64),
-        "pair": numpy.array(readings.pair, dtype=numpy.int64),
-        "failed": numpy.array(readings.failed, dtype=bool),
-        "duration": numpy.array(readings.duration, dtype=float),
+        "variant": numpy.asarray(readings.variant, dtype=numpy.int64),
+        "unit": numpy.asarray(readings.unit, dtype=numpy.int64),
+        "pair": numpy.asarray(readings.pair, dtype=numpy.int64),
+        "failed": numpy.asarray(readings.failed, dtype=bool),
+        "duration": numpy.asarray(readings.duration, dtype=float),
     }

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from elspeth.experiments.metrics import Metric
+from elspeth.experiments.metrics import ROWS, Metric
 from elspeth.experiments.readings import Columns, Readings, as_arrays
 from elspeth.experiments.statistics.distributions import binomial_two_sided, library
 from elspeth.experiments.statistics.effects import CannotTellError
 from elspeth.experiments.statistics.paired import Discordance, WinTieLoss
 from elspeth.experiments.statistics.quantiles import Quantile, quantile, quantile_value
 from elspeth.experiments.statistics.sums import Sums
+from elspeth.experiments.values import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,22 +124,16 @@ class _Totalling:
             self._keep = ~np.isin(unit, mixed)
 
     def _columns(self, metric: Metric, columns: Columns) -> dict[str, Any]:
-        np = self._np
-        value, weight = np.array(columns.value, dtype=float), np.array(columns.weight, dtype=float)
-        if metric.config.type == "proportion":
-            # A failed variant is an outcome: it is no success.
-            weight = np.where(np.isnan(value), 1.0, weight)
-            value = np.where(np.isnan(value), 0.0, (value != 0).astype(float))
-        return {"value": value, "weight": weight, "covariate": np.array(columns.covariate, dtype=float)}
+        raw, weight, covariate = (
+            self._np.asarray(part, dtype=float) for part in (columns.value, columns.weight, columns.covariate)
+        )
+        value, weight = counted(metric, raw, weight)
+        return {"raw": raw, "value": value, "weight": weight, "covariate": covariate}
 
     def _variant(self, index: int, columns: Mapping[str, Mapping[str, Any]]) -> VariantTotals:
         np, readings = self._np, self._readings
         mine = self._keep & (self._at["variant"] == index)
-        duration = np.sort(self._at["duration"][mine & ~np.isnan(self._at["duration"])])
-        latency = None
-        if len(duration):
-            p50, p95, p99 = (float(quantile_value(duration, q)) for q in (0.5, 0.95, 0.99))
-            latency = (p50, p95, p99)
+        latency = percentiles(self._at["duration"][mine & ~np.isnan(self._at["duration"])])
         paired = self._control is not None and index != self._control
         return VariantTotals(
             readings.variants[index],
@@ -156,8 +151,7 @@ class _Totalling:
 
     def _metric(self, metric: Metric, mine: Any, columns: Mapping[str, Any]) -> MetricTotals:
         np = self._np
-        raw = np.array(self._readings.metrics[metric.config.name].value, dtype=float)
-        without = int(np.isnan(raw[mine]).sum())
+        without = int(np.isnan(columns["raw"][mine]).sum())
         there = mine & ~np.isnan(columns["value"])
         value, weight, unit = columns["value"][there], columns["weight"][there], self._at["unit"][there]
         units, code = np.unique(unit, return_inverse=True)
@@ -170,7 +164,7 @@ class _Totalling:
         found, problem = None, ""
         if metric.config.q is not None:
             try:
-                found = quantile(value.tolist(), code.tolist(), metric.config.q)
+                found = quantile(value, code, metric.config.q)
             except CannotTellError as error:
                 problem = str(error)
         return MetricTotals(
@@ -205,7 +199,7 @@ class _Totalling:
                 int((yes_c & ~yes_v).sum()), int((~yes_c & ~yes_v).sum()),
             )  # fmt: skip
         spread = None
-        if len(units) > 1 and weight[c].sum() and weight[v].sum():
+        if has_spread(metric) and len(units) > 1 and weight[c].sum() and weight[v].sum():
             # The delta method's linear part of each pair, added up by unit.
             ratios = [value[i].sum() / weight[i].sum() for i in (c, v)]
             parts = [
@@ -224,6 +218,18 @@ class _Totalling:
             discordance=table,
             spread=spread,
         )
+
+
+def percentiles(latency: Any) -> tuple[float, float, float] | None:
+    """The 50th, 95th and 99th; None without values."""
+    if not len(latency):
+        return None
+    return quantile_value(latency, 0.5), quantile_value(latency, 0.95), quantile_value(latency, 0.99)
+
+
+def has_spread(metric: Metric) -> bool:
+    """Whether pairs are compared by their ratios: then the sums of differences do not tell."""
+    return metric.config.type == "ratio" and metric.config.per != ROWS
 
 
 def sums_of_arrays(x: Any, y: Any) -> Sums:

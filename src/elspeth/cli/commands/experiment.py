@@ -20,6 +20,20 @@ Runs = Annotated[
 ]
 
 
+MetricsOf = Annotated[
+    Path | None,
+    typer.Option(
+        "--metrics-of",
+        metavar="FILE",
+        help="Take the metrics from this pipeline file; new ones are read from the rows.",
+        show_default=False,
+    ),
+]
+FromRows = Annotated[
+    bool, typer.Option("--from-rows", help="Read all rows, instead of what the run added up.")
+]
+
+
 @app.callback()
 def experiment() -> None:
     """Compare the variants of an experiment: which is better, and how sure are we?"""
@@ -73,7 +87,7 @@ def status(
         "elspeth experiment compare exp-001 --html comparison.html"
     )
 )
-def compare(
+def compare(  # noqa: PLR0913  # an option each
     experiment_id: Id,
     runs: Runs = "latest",
     md: Annotated[bool, typer.Option("--md", help="Print Markdown, for a pull request.")] = False,
@@ -81,13 +95,17 @@ def compare(
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write one self-contained page.", show_default=False),
     ] = None,
+    metrics_of: MetricsOf = None,
+    from_rows: FromRows = False,
     database: Database = None,
     as_json: AsJson = False,
 ) -> int:
     """Compare every variant with the control: per metric the effect, its interval, p, and a verdict."""
     from elspeth.api.experiments import compare_experiment  # noqa: PLC0415
 
-    report = compare_experiment(experiment_id, database, runs=_names(runs))
+    report = compare_experiment(
+        experiment_id, database, runs=_names(runs), metrics_of=metrics_of, from_rows=from_rows
+    )
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(report.to_html(), encoding="utf-8")

@@ -38,6 +38,14 @@ def exposure_bucket(experiment_id: str, unit: str) -> int:
     return number % 100 * 100 + number // 100
 
 
+def unit_key(experiment_id: str, unit: str) -> bytes:
+    """8 bytes that stand for a unit where many are counted: the first of the hash that assigns it.
+
+    Among 10^7 units two have the same with probability 3 in 10^6.
+    """
+    return sha256(f"{experiment_id}:{unit}".encode()).digest()[:8]
+
+
 def hundredths(value: int | float) -> int:
     """A percentage in hundredths, as it was written (0.1 is 10, not 10.000000000000000555)."""
     return int(Decimal(repr(value)) / _CENTI)

@@ -5,6 +5,7 @@ per second for inserts through SQLAlchemy).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -46,17 +47,22 @@ def _executemany(connection: Connection, table: Table, rows: Sequence[Sequence[A
     times = [i for i, column in enumerate(table.columns) if isinstance(column.type, UtcDateTime)]
     ready: Iterable[Sequence[Any]] = rows
     if times:
-        ready = [_as_text(row, times) for row in rows]
+        known: dict[datetime, str] = {}  # many records are of one moment
+        ready = [_as_text(row, times, known) for row in rows]
     raw = connection.connection.driver_connection
     assert raw is not None
     raw.executemany(_insert_statement(table), ready)
 
 
-def _as_text(row: Sequence[Any], times: Sequence[int]) -> list[Any]:
+def _as_text(row: Sequence[Any], times: Sequence[int], known: dict[datetime, str]) -> list[Any]:
     values = list(row)
     for i in times:
-        if values[i] is not None:
-            values[i] = values[i].strftime("%Y-%m-%d %H:%M:%S.%f")
+        moment = values[i]
+        if moment is not None:
+            text = known.get(moment)
+            if text is None:
+                text = known[moment] = moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+            values[i] = text
     return values
 
 

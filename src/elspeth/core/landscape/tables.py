@@ -325,6 +325,27 @@ experiment_assignments_table = Table(
     Index("ix_exp_assignments_variant", "experiment_id", "variant_id"),
 )
 
+experiment_readings_table = Table(
+    "experiment_readings",
+    metadata,
+    Column("run_no", Key, nullable=False),
+    Column("experiment_id", Text, nullable=False),
+    Column("reading", Text, nullable=False),  # what was read: variant, unit, …, or a metric's expression
+    Column("commit_no", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),  # a value per token that came out of a variant: `readings`
+    PrimaryKeyConstraint("run_no", "experiment_id", "reading", "commit_no"),
+)
+
+experiment_totals_table = Table(
+    "experiment_totals",
+    metadata,
+    Column("run_no", Key, nullable=False),
+    Column("experiment_id", Text, nullable=False),
+    Column("commit_no", Integer, nullable=False),
+    Column("totals_json", Text, nullable=False),  # all readings up to this commit, added up
+    PrimaryKeyConstraint("run_no", "experiment_id", "commit_no"),
+)
+
 experiment_stats_table = Table(
     "experiment_stats",
     metadata,

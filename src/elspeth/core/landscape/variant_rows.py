@@ -19,6 +19,12 @@ from elspeth.core.landscape.payloads.store import inflate
 from elspeth.core.landscape.rebuild import TokenData, rebuild
 from elspeth.core.landscape.stored import PathCache, StoredPath, StoredStep, StoredTrace
 from elspeth.core.landscape.tables import experiment_stats_table as _stats
+from elspeth.core.landscape.variant_readings import (
+    NO_USAGE,
+    last_totals,
+    read_readings,
+    reading_names,
+)
 
 _EXPERIMENTS = text(
     """SELECT r.run_no, r.run_id, r.status, r.started_at, n.config_json FROM nodes n
@@ -55,20 +61,11 @@ _KEPT = text("SELECT totals_json FROM experiment_stats WHERE stats_key = :stats_
 _COMMITS = text("SELECT run_no, commit_no FROM checkpoints WHERE run_no IN :run_nos").bindparams(
     bindparam("run_nos", expanding=True)
 )
-NO_USAGE: Mapping[str, float] = {
-    "calls": 0,
-    "failed_calls": 0,
-    "tokens_in": 0,
-    "tokens_out": 0,
-    "tokens_total": 0,
-    "cost": 0.0,
-    "latency_ms": 0.0,
-}
 
 
 @dataclass(frozen=True, slots=True)
 class ExperimentRun:
-    """One experiment in one run: its settings as recorded, and the ``nodes`` of its variants."""
+    """One experiment in one run: its settings as recorded, and the ``nodes`` of its variants, in order."""
 
     run_no: int
     run_id: str
@@ -138,6 +135,18 @@ class ExperimentReader:
     def unassigned(self, runs: Collection[ExperimentRun]) -> int:
         """How many rows could not be assigned, because their unit was null or had no value."""
         return self._count(_UNASSIGNED, runs, lambda run: f"experiment:{run.experiment_id}")
+
+    def recorded(self, run: ExperimentRun) -> tuple[int, str] | None:
+        """The last commit at which the engine added up, and the totals. None for a run of single records."""
+        return last_totals(self._db, run.run_no, run.experiment_id)
+
+    def readings(self, run: ExperimentRun, names: Collection[str], until: int) -> Iterator[dict[str, bytes]]:
+        """What the engine put down of these columns, commit by commit."""
+        return read_readings(self._db, run.run_no, run.experiment_id, names, until)
+
+    def reading_names(self, run: ExperimentRun) -> set[str]:
+        """The columns that there are."""
+        return reading_names(self._db, run.run_no, run.experiment_id)
 
     def _count(
         self,
@@ -300,5 +309,8 @@ def _experiment_run(row: RowMapping) -> ExperimentRun:
         experiment=config["experiment"],
         transform=config["transform"],
         phase=config["phase"],
-        nodes=config["nodes"],
+        # Stored JSON has sorted keys; everything that counts variants goes by their order in the experiment.
+        nodes={
+            one["variant_id"]: config["nodes"][one["variant_id"]] for one in config["experiment"]["variants"]
+        },
     )

@@ -15,6 +15,7 @@ from elspeth.core.clock import instant
 from elspeth.core.config import HASH_VERSION, Assigner, ExperimentConfig
 from elspeth.core.expressions import EVALUATION_ERRORS, Expression, describe
 from elspeth.engine.executors.gate import GateStep, Route
+from elspeth.engine.executors.sightings import Lookout, Tally
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import Step, Workshop
 
@@ -28,7 +29,7 @@ class ExperimentPlan:
 
     ``unit`` is None where the unit is the source row's content hash. ``phase`` changes with the
     variants and their weights. ``variants`` maps variant ids to their nodes, ``overrides`` to
-    what is recorded of their options, as JSON, secrets replaced.
+    what is recorded of their options, as JSON, secrets replaced. ``tally`` adds up what comes out.
     """
 
     node_id: str
@@ -37,6 +38,7 @@ class ExperimentPlan:
     unit: Expression | None
     variants: Mapping[str, str]
     overrides: Mapping[str, str]
+    tally: Tally
 
 
 class ExperimentStep(GateStep):
@@ -47,7 +49,7 @@ class ExperimentStep(GateStep):
     path: paths would be as many as rows.
     """
 
-    def __init__(self, workshop: Workshop, plan: ExperimentPlan) -> None:
+    def __init__(self, workshop: Workshop, plan: ExperimentPlan, lookout: Lookout) -> None:
         self._workshop = workshop
         self._ns = workshop.clock.ns
         self._node_id = plan.node_id
@@ -64,7 +66,9 @@ class ExperimentStep(GateStep):
             self._variant_at = [ids.index(experiment.control_id)] * len(self._variant_at)
         self._columns = [(experiment.experiment_id, name, plan.overrides[name]) for name in ids]
         self._phase = plan.phase
-        self._seen: dict[int, int] = {}
+        self._ids = ids
+        self._lookout = lookout
+        self._seen: dict[int, tuple[int, bytes]] = {}
         self._stamp: datetime = workshop.clock.now()
         self._stamp_until = 0
         self.variants: list[Route] = []
@@ -81,32 +85,46 @@ class ExperimentStep(GateStep):
             try:
                 unit = unit_text(expression.fn(token.row))
             except NoUnitError as error:
-                return self.failed.take(token, {"error": f"{expression.text} {error}"})
+                return self._without_unit(token, f"{expression.text} {error}")
             except EVALUATION_ERRORS as error:
-                return self.failed.take(token, {"error": describe(error, expression, token.row)})
+                return self._without_unit(token, describe(error, expression, token.row))
         data = unit.encode()
         exposure = None
         if self._exposed_below < 10_000:
             fine = int.from_bytes(sha256(self._exposure_key + data).digest(), "big") % 10_000
             exposure = fine % 100 * 100 + fine // 100
             if exposure >= self._exposed_below:
+                self._lookout.unexposed += 1
                 return self._send(token, self.unexposed)
-        fine = int.from_bytes(sha256(self._key + data).digest(), "big") % 10_000
+        hashed = sha256(self._key + data).digest()
+        key = hashed[:8]
+        fine = int.from_bytes(hashed, "big") % 10_000
         bucket, sub = fine % 100, fine // 100
         index = self._variant_at[bucket * 100 + sub]
         known = False
         if number:
             # A row that came apart before is assigned once: as its first part was.
             known = token.row_no in self._seen
-            index = self._seen.setdefault(token.row_no, index)
+            index, key = self._seen.setdefault(token.row_no, (index, key))
             if len(self._seen) > _MOST_SEEN:
                 # The parts of a row come close together: forget the older half.
                 self._seen = dict(islice(self._seen.items(), _MOST_SEEN // 2, None))
         if not known:
             self._note(token, index, (unit, bucket, sub, exposure))
+        self._lookout.units[token.row_no] = key
         return self._send(token, self.variants[index])
 
+    def restore(self) -> None:
+        """Go on with a run that stopped."""
+        for row_no, (variant, key) in self._lookout.restore().items():
+            self._seen[row_no] = self._ids.index(variant), key
+
+    def _without_unit(self, token: LiveToken, why: str) -> Step:
+        self._lookout.unassigned += 1
+        return self.failed.take(token, {"error": why})
+
     def _note(self, token: LiveToken, index: int, found: tuple[str, int, int, int | None]) -> None:
+        self._lookout.assigned[index] += 1
         now = self._ns()
         if now >= self._stamp_until:
             self._stamp = instant((now + self._workshop.clock.epoch_ns) // 1000)

@@ -1,8 +1,13 @@
 """An analysis in Markdown, for a pull request."""
 
 from elspeth.experiments.analysis import Analysis
+from elspeth.experiments.looking import Way
 from elspeth.experiments.report import words
 
+_WAYS = {
+    Way.COLUMNS: "added up from the columns that the runs put down",
+    Way.ROWS: "read from the rows themselves; what was added up is kept for the next time",
+}
 _ICONS = {"better": "✅", "worse": "❌", "non-inferior": "☑️", "inconclusive": "➖", "invalid": "⛔"}  # noqa: RUF001
 
 
@@ -73,6 +78,8 @@ def notes(found: Analysis) -> list[str]:
         for one in comparison.results
         if (more := words.remarks(one))
     ]
+    if found.way is not Way.TOTALS:
+        said.append(_WAYS[found.way])
     if found.totals.excluded_units:
         said.append(f"{found.totals.excluded_units:,} units were seen in two variants and are excluded")
     if found.unexposed:

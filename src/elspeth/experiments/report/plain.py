@@ -21,6 +21,7 @@ def plain(found: Analysis) -> dict[str, Any]:
         "unit": experiment.unit,
         "exposure": experiment.exposure,
         "phase": found.phase,
+        "figures_from": str(found.way),
         "final": comparison.final,
         "runs": [{"run_id": run.run_id, "status": run.status} for run in found.runs],
         "runs_of_other_phases": [

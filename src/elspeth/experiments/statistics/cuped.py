@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from elspeth.experiments.statistics.effects import CannotTellError, Effect, by_t
 from elspeth.experiments.statistics.means import combined_error
-from elspeth.experiments.statistics.sums import Sums
+from elspeth.experiments.statistics.sums import Sums, not_noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,17 @@ def cuped(control: Sums, variant: Sums, level: float = 0.95) -> Adjusted:
         )
     theta = coefficient(control, variant)
     difference = variant.mean - control.mean - theta * (variant.mean_y - control.mean_y)
-    left = [
-        max(0.0, s.variance - 2 * theta * s.covariance + theta**2 * s.variance_y) for s in (control, variant)
-    ]
+    left = [_left(sums, theta) for sums in (control, variant)]
     before = control.variance / control.n + variant.variance / variant.n
     errors = combined_error((left[0] / control.n, control.n), (left[1] / variant.n, variant.n))
     effect = by_t("CUPED, Welch's t", difference, *errors, level)
     return Adjusted(effect, theta, 1 - effect.se**2 / before if before > 0 else 0.0)
+
+
+def _left(sums: Sums, theta: float) -> float:
+    """The variance that the covariate does not explain."""
+    size = sums.variance + theta**2 * sums.variance_y
+    return not_noise(size - 2 * theta * sums.covariance, size)
 
 
 def coefficient(control: Sums, variant: Sums) -> float:

@@ -1,10 +1,10 @@
 """Quantiles: p95 latency and the like, with intervals from order statistics."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, sqrt
+from typing import Any
 
-from elspeth.experiments.statistics.distributions import normal_quantile
+from elspeth.experiments.statistics.distributions import library, normal_quantile
 from elspeth.experiments.statistics.effects import CannotTellError, Effect, by_normal
 from elspeth.experiments.statistics.ratios import ratio_variance
 from elspeth.experiments.statistics.sums import sums_of
@@ -21,15 +21,17 @@ class Quantile:
     n: int
 
 
-def quantile_value(ordered: Sequence[float], q: float) -> float:
-    """The q-quantile of sorted values, by linear interpolation (type 7, as SQL's percentile_cont)."""
-    place = q * (len(ordered) - 1)
+def quantile_value(values: Any, q: float) -> float:
+    """The q-quantile of values, by linear interpolation (type 7, as SQL's percentile_cont)."""
+    numpy = library("numpy")
+    place = q * (len(values) - 1)
     below = floor(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
+    above = min(below + 1, len(values) - 1)
+    ordered = numpy.partition(numpy.asarray(values, dtype=float), (below, above))
+    return float(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
 
 
-def quantile(values: Sequence[float], clusters: Sequence[int], q: float, level: float = 0.95) -> Quantile:
+def quantile(values: Any, clusters: Any, q: float, level: float = 0.95) -> Quantile:
     """The q-quantile of ``values``; ``clusters`` says which unit each value is from.
 
     The interval's bounds are the order statistics at the ends of the interval of P(X ≤ quantile),
@@ -39,30 +41,29 @@ def quantile(values: Sequence[float], clusters: Sequence[int], q: float, level: 
     n = len(values)
     if n < 2:
         raise CannotTellError(f"a quantile needs two values, there are {n}")
-    order = sorted(range(n), key=values.__getitem__)
-    ordered = [values[index] for index in order]
-    value = quantile_value(ordered, q)
+    numpy = library("numpy")
+    values, clusters = numpy.asarray(values, dtype=float), numpy.asarray(clusters)
+    value = quantile_value(values, q)
     half = normal_quantile(0.5 + level / 2) * sqrt(_share_variance(values, clusters, value, q))
     low_rank, high_rank = floor(n * (q - half)), ceil(n * (q + half)) + 1
     if low_rank < 1 or high_rank > n:
         raise CannotTellError(f"{n} values are too few for the interval of the {q:g}-quantile")
-    low, high = ordered[low_rank - 1], ordered[high_rank - 1]
+    ends = numpy.partition(values, (low_rank - 1, high_rank - 1))
+    low, high = float(ends[low_rank - 1]), float(ends[high_rank - 1])
     z = normal_quantile(0.5 + level / 2)
     return Quantile(value, low, high, (high - low) / (2 * z), n)
 
 
-def _share_variance(values: Sequence[float], clusters: Sequence[int], value: float, q: float) -> float:
+def _share_variance(values: Any, clusters: Any, value: float, q: float) -> float:
     """The variance of the share of values up to ``value``."""
-    if len(set(clusters)) == len(values):
+    numpy = library("numpy")
+    units, code = numpy.unique(clusters, return_inverse=True)
+    if len(units) == len(values):
         return q * (1 - q) / len(values)
-    below: dict[int, int] = {}
-    sizes: dict[int, int] = {}
-    for item, cluster in zip(values, clusters, strict=True):
-        below[cluster] = below.get(cluster, 0) + (item <= value)
-        sizes[cluster] = sizes.get(cluster, 0) + 1
-    if len(sizes) < 2:
+    if len(units) < 2:
         raise CannotTellError("all values are from one unit")
-    return ratio_variance(sums_of(below.values(), sizes.values()))
+    below = numpy.bincount(code, values <= value, len(units))
+    return ratio_variance(sums_of(below.tolist(), numpy.bincount(code).tolist()))
 
 
 def quantiles(control: Quantile, variant: Quantile, level: float = 0.95) -> Effect:

@@ -2,7 +2,7 @@
 
 from elspeth.experiments.statistics.effects import CannotTellError, Effect, by_t
 from elspeth.experiments.statistics.means import combined_error
-from elspeth.experiments.statistics.sums import Sums
+from elspeth.experiments.statistics.sums import Sums, not_noise
 
 
 def ratio_of(sums: Sums) -> float:
@@ -19,8 +19,9 @@ def ratio_variance(sums: Sums) -> float:
     Source: Deng, Knoblich and Lu, "Applying the delta method in metric analytics", KDD 2018, eq. 3-4.
     """
     ratio = ratio_of(sums)
-    spread = sums.variance - 2 * ratio * sums.covariance + ratio * ratio * sums.variance_y
-    return float(max(0.0, spread) / (sums.n * sums.mean_y**2))
+    size = sums.variance + ratio * ratio * sums.variance_y
+    spread = not_noise(size - 2 * ratio * sums.covariance, size)
+    return spread / (sums.n * sums.mean_y**2)
 
 
 def ratios(control: Sums, variant: Sums, level: float = 0.95) -> Effect:

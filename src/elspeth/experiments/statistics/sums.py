@@ -90,6 +90,14 @@ def _spread(n: int, squares: float, total: float, other: float) -> float:
     return 0.0 if n < 2 else max(0.0, (squares - total * other / n) / (n - 1))
 
 
+def not_noise(spread: float, size: float) -> float:
+    """A variance that came out of subtracting; 0 where it is only what rounding left of terms of this size.
+
+    Else values that do not vary would have a tiny standard error, and so an immense t.
+    """
+    return spread if spread > 1e-13 * size else 0.0
+
+
 def sums_of(values: Iterable[float], others: Iterable[float] | None = None) -> Sums:
     """The sums of values (and of as many others), shifted by the first of each."""
     xs = [float(value) for value in values]

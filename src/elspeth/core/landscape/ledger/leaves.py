@@ -13,8 +13,9 @@ purge takes away later can be told from what somebody changed.
 
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
 from hashlib import sha256
-from struct import Struct, error, pack
+from struct import Struct, error
 from typing import Any
 
 from elspeth.core.landscape.payloads.forms import PURGED, hash_of_purged
@@ -38,32 +39,37 @@ def domain(kind: str) -> bytes:
 
 def encode(values: Values) -> bytes:
     """The encoding of a list of values: None, int, str, bytes and float. Raises TypeError for others."""
-    types = bytearray()
+    types = ""
     numbers: list[int] = []
     bodies: list[bytes] = []
     for value in values:
-        if value is None:
-            types += b"n"
+        if isinstance(value, str):
+            types += "s"
+            body = value.encode() if value.isascii() else value.encode("utf-8", "surrogateescape")
+        elif value is None:
+            types += "n"
             continue
-        if isinstance(value, int):
-            types += b"i"
+        elif isinstance(value, int):
+            types += "i"
             numbers.append(value)
             continue
-        if isinstance(value, str):
-            types += b"s"
-            body = value.encode("utf-8", "surrogateescape")
         elif isinstance(value, bytes):
-            types += b"b"
+            types += "b"
             body = value
         elif isinstance(value, float):
-            types += b"d"
+            types += "d"
             body = _FLOAT.pack(value)
         else:
             raise TypeError(f"a leaf can't hold {type(value).__name__}")
         numbers.append(len(body))
         bodies.append(body)
-    head = pack(f">I{len(types)}s{len(numbers)}q", len(types), bytes(types), *numbers)
-    return head + b"".join(bodies)
+    head = _head(len(types), len(numbers)).pack(len(types), types.encode(), *numbers)
+    return b"".join((head, *bodies))
+
+
+@cache
+def _head(values: int, numbers: int) -> Struct:
+    return Struct(f">I{values}s{numbers}q")
 
 
 def leaf(kind: str, values: Values) -> bytes:

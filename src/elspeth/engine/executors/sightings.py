@@ -1,0 +1,185 @@
+"""What comes out of an experiment's variants, seen as it happens, and put down with every commit.
+
+A row is read back from the record in 30 µs; where it leaves its variant it is at hand. So each
+commit puts down the values of the experiment's metrics, and everything so far added up, in the
+transaction that puts down the rows themselves: what is counted is counted once, however often a
+run is killed and resumed.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from elspeth.contracts.plugins import Row
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.variant_readings import units_of_rows
+from elspeth.engine.executors.outcomes import Outcomes
+from elspeth.engine.live import LiveToken
+from elspeth.engine.steps import ErrorExit, Step, Workshop
+
+Sighting = tuple[int, bytes, int, int, int, int, int, "Row | None", bool, int]
+"""Index of the variant, unit, row, token and parent number, step index, attempt, the row that came
+out (None: it failed, or gave no single row), whether it failed, and how long it took in µs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """What was seen since the last commit, and what stands at this one.
+
+    ``assigned`` are rows per variant, ``unexposed`` rows that took no part, ``unassigned`` those
+    without a unit, all since the run began. ``underway`` are index of the variant and unit of the
+    rows that have been assigned and have not come out.
+    """
+
+    seen: Sequence[Sighting]
+    assigned: Sequence[int]
+    unexposed: int
+    unassigned: int
+    underway: Sequence[tuple[int, bytes]]
+
+
+class Tally(Protocol):
+    """Adds sightings up. One per experiment and run; called on the engine's thread only."""
+
+    def begin(self, db: LandscapeDB, run_id: str, run_no: int) -> tuple[Sequence[int], int, int] | None:
+        """Go on with what is on record: rows assigned per variant, unexposed, unassigned.
+
+        None where nothing is.
+        """
+
+    def commit(self, commit_no: int, sightings: Sightings) -> Iterable[tuple[str, tuple[Any, ...]]]:
+        """Rows for tables of the landscape, to be written with this commit."""
+
+
+class Lookout:
+    """One experiment's variants, watched. ``tally`` gets what was seen, commit by commit."""
+
+    def __init__(
+        self, workshop: Workshop, db: LandscapeDB, experiment_id: str, nodes: Sequence[str], tally: Tally
+    ) -> None:
+        self._workshop = workshop
+        self._db = db
+        self._experiment_id = experiment_id
+        self._nodes = {node: index for index, node in enumerate(nodes)}
+        self._tally = tally
+        self._begun = False
+        self._told: tuple[int, ...] = ()
+        self._seen: list[Sighting] = []
+        self.units: dict[int, bytes] = {}
+        """Row number → its unit (8 bytes of a hash), while it is on its way to a variant."""
+        self.assigned = [0] * len(nodes)
+        self.unexposed = 0
+        self.unassigned = 0
+
+    def see(self, index: int, token: LiveToken, row: Row | None, attempt: int, *, failed: bool) -> None:
+        """A token has come out of the variant with this index, at the last step of its path."""
+        unit = self.units.get(token.row_no)
+        if unit is None:
+            return  # it came by another way than through the experiment
+        times, t0 = token.times, token.t0
+        took = (times[-1] - t0) // 1000
+        if len(times) > 1:
+            took -= (times[-2] - t0) // 1000
+        self._seen.append(
+            (index, unit, token.row_no, token.token_no, token.parent_no or 0, token.path.step_index, attempt,
+             row, failed, took)
+        )  # fmt: skip
+
+    def restore(self) -> Mapping[int, tuple[str, bytes]]:
+        """Go on with a run that stopped; returns variant and unit of the rows that wait, by row number."""
+        workshop = self._workshop
+        self._begin()
+        rows = {token.row_no for token in workshop.waiting}
+        known = units_of_rows(self._db, workshop.run_id, self._experiment_id, sorted(rows))
+        self.units = {
+            token.row_no: known[token.row_no][1]
+            for token, held in workshop.waiting.items()
+            if held.node_id in self._nodes and token.row_no in known
+        }
+        return known
+
+    def commit(self, commit_no: int) -> None:
+        """Put down what was seen since the last commit, with this one."""
+        if not self._begun:
+            self._begin()
+        underway = self._underway()
+        counts = (*self.assigned, self.unexposed, self.unassigned)
+        if self._seen or counts != self._told:
+            now = Sightings(self._seen, self.assigned, self.unexposed, self.unassigned, underway)
+            for table, row in self._tally.commit(commit_no, now):
+                self._workshop.pending.put(table, row)
+            self._seen, self._told = [], counts
+
+    def _begin(self) -> None:
+        self._begun = True
+        before = self._tally.begin(self._db, self._workshop.run_id, self._workshop.run_no)
+        if before is not None:
+            assigned, self.unexposed, self.unassigned = before
+            self.assigned = [old + new for old, new in zip(assigned, self.assigned, strict=True)]
+
+    def _underway(self) -> list[tuple[int, bytes]]:
+        """The rows on their way; what is known of the others is forgotten."""
+        if not self.units:
+            return []
+        found = [
+            (self._nodes[held.node_id], token.row_no)
+            for token, held in self._workshop.waiting.items()
+            if held.node_id in self._nodes and token.row_no in self.units
+        ]
+        self.units = {row_no: self.units[row_no] for _, row_no in found}
+        return [(index, self.units[row_no]) for index, row_no in found]
+
+
+class VariantExit:
+    """What follows a variant: looks at the token, and passes it on."""
+
+    def __init__(self, lookout: Lookout, index: int, following: Step) -> None:
+        self._lookout = lookout
+        self._index = index
+        self._following = following
+
+    def step(self, token: LiveToken) -> Step:
+        """Note what came out."""
+        made = token.path.step
+        if made is not None:  # else it is one of several rows that the variant gave: noted as one
+            self._lookout.see(self._index, token, token.row, made.attempt, failed=False)
+        return self._following
+
+
+class VariantErrorExit(ErrorExit):
+    """Where tokens go that fail in a variant: a failure is an outcome of the experiment too."""
+
+    lookout: Lookout
+    index: int
+
+    def take(
+        self,
+        token: LiveToken,
+        reason: Mapping[str, Any],
+        *,
+        attempt: int = 1,
+        gap: bool = False,
+        kind: str = "transform",
+    ) -> Step:
+        """Record the failure, and note it."""
+        target = super().take(token, reason, attempt=attempt, gap=gap, kind=kind)
+        self.lookout.see(self.index, token, None, attempt, failed=True)
+        return target
+
+
+class VariantOutcomes(Outcomes):
+    """The answers of a variant. Several rows, or none, are one answer without a row."""
+
+    lookout: Lookout
+    index: int
+
+    def watch(self, lookout: Lookout, index: int) -> None:
+        """Have ``lookout`` see what comes out of here, by either way."""
+        self.lookout, self.index = lookout, index
+        self.following = VariantExit(lookout, index, self.following)
+        assert isinstance(self.failed, VariantErrorExit)
+        self.failed.lookout, self.failed.index = lookout, index
+
+    def _expand(self, token: LiveToken, rows: Sequence[Row], attempt: int) -> None:
+        super()._expand(token, rows, attempt)
+        self.lookout.see(self.index, token, None, attempt, failed=False)
