@@ -12,7 +12,7 @@ SOURCES = sorted((ROOT / "src" / "elspeth").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py")) + sorted((ROOT / "benchmarks").rglob("*.py"))
 
 # Signatures that people call by keyword, as fixed; everything else takes one frozen object instead.
-MORE_THAN_SIX_PARAMETERS = frozenset({"verify", "explain", "export", "run"})
+MORE_THAN_SIX_PARAMETERS = frozenset({"compare", "verify", "explain", "export", "run"})
 CONTRACT_NAMES = frozenset({"TokenManager"})
 EMPTY_WORDS = ("Manager", "Service", "Impl")
 EMPTY_MODULES = frozenset({"helpers", "helper", "utils", "util", "common", "misc", "shared"})

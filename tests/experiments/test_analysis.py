@@ -148,14 +148,15 @@ def test_a_failed_variant_counts_as_not_correct(lab: Any) -> None:
 def test_what_was_added_up_is_kept_until_something_changes(lab: Any) -> None:
     lab.rows(100).run()
     first = metrics_of(lab)
-    assert lab.query("SELECT COUNT(*) FROM experiment_stats") == [(1,)]
-    assert metrics_of(lab) == first
+    assert lab.query("SELECT COUNT(*) FROM experiment_stats") == [(0,)]
     lab.run()
     both = metrics_of(lab, runs=["all"])
     assert both[""]["final"] is False
     assert both["correct"]["effect"]["always_valid"] is True
     assert sum(one["rows"] for one in both[""]["variants"]) == 200
     assert sum(one["units"] for one in both[""]["variants"]) == 100
+    assert lab.query("SELECT COUNT(*) FROM experiment_stats") == [(1,)]
+    assert metrics_of(lab, runs=["all"]) == both
     assert both["correct"]["effect"]["low"] < first["correct"]["effect"]["low"]
 
 

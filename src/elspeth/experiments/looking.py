@@ -98,9 +98,8 @@ def _notes(
         names = reader.reading_names(run)
         if names and not wanted <= names:
             return None
-        if sum(recorded.assigned) <= _COUNTED and sum(reader.assigned([run]).values()) != sum(
-            recorded.assigned
-        ):
+        counted = sum(recorded.assigned)
+        if counted <= _COUNTED and reader.count_assigned(run) != counted:
             return None
         found.append((last[0], recorded))
     return found
@@ -127,7 +126,8 @@ def _with_quantiles(
     """Latencies and quantiles do not add up: they are taken from their columns, exactly."""
     numpy = library("numpy")
     asked = [metric for metric in metrics if metric.config.q is not None]
-    names = {VARIANT, LATENCY} | ({UNIT} if asked else set())
+    single = all(one.metrics[metric.config.name].single for one in totals.variants for metric in asked)
+    names = {VARIANT, LATENCY} | (set() if single else {UNIT})
     names |= {EXPRESSION + metric.value.text for metric in asked}
     at = joined(reader, run, until, names)
     if VARIANT not in at:
@@ -140,7 +140,8 @@ def _with_quantiles(
             values = at[EXPRESSION + metric.value.text][mine]
             there = ~numpy.isnan(values)
             before = variant.metrics[metric.config.name]
-            more[metric.config.name] = _quantiled(before, metric, values[there], at[UNIT][mine][there])
+            units = None if single else at[UNIT][mine][there]
+            more[metric.config.name] = _quantiled(before, metric, values[there], units)
         found.append(
             replace(variant, latency=percentiles(at[LATENCY][mine]), metrics={**variant.metrics, **more})
         )

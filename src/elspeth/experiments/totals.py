@@ -9,7 +9,7 @@ from elspeth.experiments.readings import Columns, Readings, as_arrays
 from elspeth.experiments.statistics.distributions import binomial_two_sided, library
 from elspeth.experiments.statistics.effects import CannotTellError
 from elspeth.experiments.statistics.paired import Discordance, WinTieLoss
-from elspeth.experiments.statistics.quantiles import Quantile, quantile, quantile_value
+from elspeth.experiments.statistics.quantiles import Quantile, quantile, quantile_values
 from elspeth.experiments.statistics.sums import Sums
 from elspeth.experiments.values import counted
 
@@ -224,7 +224,8 @@ def percentiles(latency: Any) -> tuple[float, float, float] | None:
     """The 50th, 95th and 99th; None without values."""
     if not len(latency):
         return None
-    return quantile_value(latency, 0.5), quantile_value(latency, 0.95), quantile_value(latency, 0.99)
+    p50, p95, p99 = quantile_values(latency, (0.5, 0.95, 0.99))
+    return p50, p95, p99
 
 
 def has_spread(metric: Metric) -> bool:

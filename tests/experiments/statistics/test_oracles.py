@@ -16,7 +16,7 @@ from elspeth.experiments.statistics.means import welch
 from elspeth.experiments.statistics.multiplicity import holm
 from elspeth.experiments.statistics.paired import Discordance, mcnemar, paired_t, win_tie_loss
 from elspeth.experiments.statistics.proportions import Share, newcombe, proportions, wilson
-from elspeth.experiments.statistics.quantiles import quantile, quantile_value, quantiles
+from elspeth.experiments.statistics.quantiles import quantile, quantile_values, quantiles
 from elspeth.experiments.statistics.ratios import ratio_of, ratio_variance, ratios
 from elspeth.experiments.statistics.srm import sample_ratio
 from elspeth.experiments.statistics.sums import Sums, sums_of
@@ -134,7 +134,7 @@ def test_holm_and_sample_ratio_as_statsmodels_and_scipy() -> None:
 
 def test_quantiles_as_numpy_and_the_bootstrap() -> None:
     values = draws(5, 2000)
-    assert quantile_value(sorted(values), 0.95) == pytest.approx(np.quantile(values, 0.95), rel=REL)
+    assert quantile_values(values, [0.95, 0.5]) == pytest.approx(np.quantile(values, [0.95, 0.5]), rel=REL)
     others = draws(6, 2000, 5.5)
     ours = quantiles(quantile(values, range(2000), 0.5), quantile(others, range(2000), 0.5))
 

@@ -1,5 +1,6 @@
 """Quantiles: p95 latency and the like, with intervals from order statistics."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, sqrt
 from typing import Any
@@ -21,18 +22,22 @@ class Quantile:
     n: int
 
 
-def quantile_value(values: Any, q: float) -> float:
-    """The q-quantile of values, by linear interpolation (type 7, as SQL's percentile_cont)."""
+def quantile_values(values: Any, qs: Sequence[float]) -> list[float]:
+    """The quantiles of values, by linear interpolation (type 7, as SQL's percentile_cont)."""
     numpy = library("numpy")
-    place = q * (len(values) - 1)
-    below = floor(place)
-    above = min(below + 1, len(values) - 1)
-    ordered = numpy.partition(numpy.asarray(values, dtype=float), (below, above))
-    return float(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
+    last = len(values) - 1
+    places = [q * last for q in qs]
+    ends = [(floor(place), min(floor(place) + 1, last)) for place in places]
+    ordered = numpy.partition(numpy.asarray(values, dtype=float), [end for pair in ends for end in pair])
+    return [
+        float(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
+        for place, (below, above) in zip(places, ends, strict=True)
+    ]
 
 
 def quantile(values: Any, clusters: Any, q: float, level: float = 0.95) -> Quantile:
-    """The q-quantile of ``values``; ``clusters`` says which unit each value is from.
+    """The q-quantile of ``values``; ``clusters`` says which unit each value is from (None: each from one
+    of its own).
 
     The interval's bounds are the order statistics at the ends of the interval of P(X ≤ quantile),
     whose variance heeds the clusters. Source: Deng, Knoblich and Lu, KDD 2018, section 4.2. Raises
@@ -42,8 +47,8 @@ def quantile(values: Any, clusters: Any, q: float, level: float = 0.95) -> Quant
     if n < 2:
         raise CannotTellError(f"a quantile needs two values, there are {n}")
     numpy = library("numpy")
-    values, clusters = numpy.asarray(values, dtype=float), numpy.asarray(clusters)
-    value = quantile_value(values, q)
+    values = numpy.asarray(values, dtype=float)
+    (value,) = quantile_values(values, [q])
     half = normal_quantile(0.5 + level / 2) * sqrt(_share_variance(values, clusters, value, q))
     low_rank, high_rank = floor(n * (q - half)), ceil(n * (q + half)) + 1
     if low_rank < 1 or high_rank > n:
@@ -56,6 +61,8 @@ def quantile(values: Any, clusters: Any, q: float, level: float = 0.95) -> Quant
 
 def _share_variance(values: Any, clusters: Any, value: float, q: float) -> float:
     """The variance of the share of values up to ``value``."""
+    if clusters is None:
+        return q * (1 - q) / len(values)
     numpy = library("numpy")
     units, code = numpy.unique(clusters, return_inverse=True)
     if len(units) == len(values):

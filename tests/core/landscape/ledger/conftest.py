@@ -96,6 +96,11 @@ def _write_everything(db: LandscapeDB, record_orders: Callable[[LandscapeDB, str
         "batches": [batch],
         "batch_tokens": [(number, 0, "in", 0, 0, 0), (number, 0, "out", 0, 1, 0)],
         "trace_joins": [(number, 2, 0, 0, 1, 0), (number, 2, 0, 1, 0, 0)],
+        "experiment_readings": [
+            (number, "exp", "= row['x'] > 1", 2, b"b\x00\x01"),
+            (number, "exp", "unit", 2, b"k"),
+        ],
+        "experiment_totals": [(number, "exp", 2, '{"assigned":[3]}')],
         "run_events": [(number, 0, "resumed", "{}", START)],
     }
     GroupWriter(db, run.book).commit(Group((), others=more), Checkpoint(2, 6, {}, {}, {}, "reading", START))

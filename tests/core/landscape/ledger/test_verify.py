@@ -156,7 +156,7 @@ def test_leaves_in_another_order_are_called_so(sealed: Any) -> None:
 
 def test_a_run_that_is_gone_is_missed_by_the_next(sealed: Any) -> None:
     tables = ("traces", "paths", "path_steps", "path_events", "trace_errors", "trace_joins", "batch_tokens",
-              "run_events", "tree_heads", "checkpoints")  # fmt: skip
+              "run_events", "experiment_readings", "experiment_totals", "tree_heads", "checkpoints")  # fmt: skip
     named = ("nodes", "edges", "artifacts", "batches", "calls", "experiment_assignments", "runs")
     sealed.change(
         *(f"DELETE FROM {table} WHERE run_no = 1" for table in tables),
