@@ -204,7 +204,7 @@ def test_a_run_without_rows(lab: Any) -> None:
 
 def test_all_rows_failing(lab: Any) -> None:
     lab.experiment["variants"][1]["transform_overrides"] = {
-        "operations": [{"target": "label", "expression": "row['nothing']"}]
+        "operations": [{"target": "label", "expression": "1 / (row['size'] * 0)"}]
     }
     lab.rows(100).run()
     found = metrics_of(lab)

@@ -68,5 +68,5 @@ def test_calls_that_fail_are_outcomes_of_their_variant(asking: Any) -> None:
     failed = sum(one["failed"] for one in found["variants"])
     assert failed == result.sinks["quarantine"].rows > 0
     assert sum(one["rows"] for one in found["variants"]) == 80
-    assert sum(one["failed_calls"] for one in found["variants"]) > failed
+    assert sum(one["failed_calls"] for one in found["variants"]) >= failed
     assert found["metrics"][0]["rows_without_value"] == failed

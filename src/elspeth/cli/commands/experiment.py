@@ -84,7 +84,8 @@ def status(
 @app.command(
     epilog=examples(
         "elspeth experiment compare exp-001\nelspeth experiment compare exp-001 --md\n"
-        "elspeth experiment compare exp-001 --html comparison.html"
+        "elspeth experiment compare exp-001 --html comparison.html\n"
+        "elspeth experiment compare exp-001 --metrics-of pipeline.yaml"
     )
 )
 def compare(  # noqa: PLR0913  # an option each
