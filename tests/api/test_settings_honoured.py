@@ -24,7 +24,6 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("setting", "why"),
     [
-        ("telemetry: {enabled: true, exporters: [{name: console}]}", "telemetry can't be sent yet"),
         (
             "secrets: {source: keyvault, vault_url: 'https://v.vault.azure.net'}",
             "secrets come from a key vault, but mapping names none",

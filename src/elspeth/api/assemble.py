@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -204,10 +205,10 @@ class _Assembler:
         export = settings.landscape.export
         wanted: list[tuple[bool, KeyPath, str, str]] = [
             (
-                settings.telemetry.enabled,
+                settings.telemetry.enabled and not _installed("opentelemetry.sdk"),
                 ("telemetry", "enabled"),
-                "telemetry can't be sent yet",
-                "take it out of the file; `landscape.export` writes OpenLineage events after each run",
+                "telemetry needs OpenTelemetry, which is not installed",
+                'pip install "elspeth[otel]"',
             ),
             (
                 export.enabled and export.sink is not None,
@@ -344,6 +345,12 @@ class _Assembler:
     def _complain(self, at: KeyPath, what: str, fix: str = "") -> None:
         if not self._loaded.is_doubtful(at):
             self._problems.append(self._loaded.problem(at, what, fix))
+
+
+def _installed(module: str) -> bool:
+    with suppress(ModuleNotFoundError):  # which is for the package that it would be in
+        return find_spec(module) is not None
+    return False
 
 
 def _named(items: Sequence[Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from elspeth.api.calls import prepare_calls
 from elspeth.api.database import default_database_url
 from elspeth.api.exporting import exported
 from elspeth.api.sealing import sealing
+from elspeth.api.telemetry import telemetry
 from elspeth.contracts.enums import RunMode, RunStatus
 from elspeth.contracts.errors import UsageError
 from elspeth.contracts.version import __version__
@@ -64,8 +65,8 @@ def resume(
         decision = {"elspeth_version": __version__, "accepted_changes": differences}
         configure(db, assembled)
         prepare_calls(db, assembled, record.run_id)
-        with exported(db, assembled, resumed=True) as export:
-            around = Surroundings(db, Clock(), SystemRandom(), stop, watch, begun=export.begun)
+        with exported(db, assembled, resumed=True) as export, telemetry(assembled) as spans:
+            around = Surroundings(db, Clock(), SystemRandom(), stop, watch, begun=export.begun, spans=spans)
             return go_on(assembled.assembly, around, record, decision)
     finally:
         db.close()

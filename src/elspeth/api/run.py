@@ -12,6 +12,7 @@ from elspeth.api.before import Prepared, in_order, prepare
 from elspeth.api.calls import prepare_calls
 from elspeth.api.exporting import exported
 from elspeth.api.sealing import sealing
+from elspeth.api.telemetry import telemetry
 from elspeth.contracts.errors import ElspethError
 from elspeth.core.clock import Clock
 from elspeth.core.landscape.database import LandscapeDB
@@ -76,10 +77,11 @@ def run_assembled(
     try:
         configure(db, assembled)
         prepare_calls(db, assembled)
-        with exported(db, assembled) as export:
+        with exported(db, assembled) as export, telemetry(assembled) as spans:
             around = Surroundings(
-                db, Clock(), SystemRandom(), stop, watch, begun=export.begun, before=before or {}
-            )
+                db, Clock(), SystemRandom(), stop, watch,
+                begun=export.begun, before=before or {}, spans=spans,
+            )  # fmt: skip
             return replace(execute(assembled.assembly, around), depends_on=before or {})
     finally:
         db.close()

@@ -27,7 +27,9 @@ from elspeth.engine.assembly import Assembly, Machine, edge_ids, link
 from elspeth.engine.processor import Processor, Standing
 from elspeth.engine.restore import restore_waiting
 from elspeth.engine.result import Progress, RowCounts, RunResult, SinkResult
+from elspeth.engine.spans import SpanFactory
 from elspeth.engine.steps import Workshop
+from elspeth.engine.telling import Telling
 
 Watcher = Callable[[Progress], None]
 
@@ -63,6 +65,7 @@ class Surroundings:
     probe: Callable[[str], None] = unobserved
     begun: Callable[[str], None] = unannounced
     before: Mapping[str, str] = field(default_factory=dict)
+    spans: SpanFactory = field(default_factory=SpanFactory)
 
 
 def execute(assembly: Assembly, around: Surroundings) -> RunResult:
@@ -107,15 +110,20 @@ class Occasion:
 
 def _carry_out(occasion: Occasion, progress: Progressed) -> RunResult:
     published: dict[str, Artifact] = {}
-    occasion.around.begun(occasion.run_id)
+    around, assembly = occasion.around, occasion.assembly
+    around.begun(occasion.run_id)
+    telling = Telling(around.spans, around.clock, occasion.run_id, assembly.graph, assembly.pipeline)
     try:
         with _quiet_collector():
-            return _Run(occasion, progress).execute(published)
+            result = _Run(occasion, progress, telling).execute(published)
     except FencedError:
         raise  # the run is another process's now, its record too
     except BaseException as error:
         _note_failure(occasion, published, error)
+        telling.ended(None, error)
         raise
+    telling.ended(result.status)
+    return result
 
 
 def _note_failure(occasion: Occasion, published: Mapping[str, Artifact], error: BaseException) -> None:
@@ -134,7 +142,7 @@ def _note_failure(occasion: Occasion, published: Mapping[str, Artifact], error: 
 
 
 class _Run:
-    def __init__(self, occasion: Occasion, progress: Progressed) -> None:
+    def __init__(self, occasion: Occasion, progress: Progressed, telling: Telling) -> None:
         self._occasion = occasion
         self._assembly = occasion.assembly
         self._around = around = occasion.around
@@ -149,6 +157,8 @@ class _Run:
         self._processor = Processor(
             self._workshop, self._machine, writer, Standing(), self._report, around.probe
         )
+        if around.spans.rows:
+            self._processor.told = telling.tokens
         self._began = around.clock.ns()
         self._started_at = around.clock.now()
         self._expected: int | None = None

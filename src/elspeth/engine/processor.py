@@ -57,6 +57,8 @@ class Processor:
         self._every_rows = machine.commit_rows or sys.maxsize
         self._every_batch = machine.commit_batches
         self.standing = standing
+        self.told: Callable[[Sequence[LiveToken]], None] | None = None
+        """Who wants to know of the tokens of each commit."""
         self.positions: dict[str, Mapping[str, Any]] = {}
         self.headers: dict[str, str] = {}  # field → heading in the source, shared with the sinks
         for sink in machine.sinks.values():
@@ -222,6 +224,8 @@ class Processor:
         group = Group(self._traces(tokens) + self._traces([*touched, *opened]), reopened, released, others)
         self._writer.commit(group, checkpoint)
         self._probe("commit.end")
+        if self.told is not None:
+            self.told(tokens)
         for token in opened:
             token.stored = True
         standing.held += len(opened)

@@ -3,28 +3,17 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 
+from elspeth.contracts.spans import Span, drop
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One finished piece of work; times are in nanoseconds, ``error`` is what broke it."""
-
-    name: str
-    attributes: Mapping[str, str]
-    started_ns: int
-    ended_ns: int
-    error: str | None = None
-
-
-def drop(_span: Span) -> None:
-    """Nobody watches."""
+__all__ = ["Span", "SpanFactory"]
 
 
 class SpanFactory:
     """Makes context managers around pieces of work; each hands its `Span` to ``export`` when it is left.
 
-    Not enabled (the default), they do nothing and cost a function call.
+    Not enabled (the default), they do nothing and cost a function call. ``rows``: whether the engine
+    is to tell of each row at each node as well.
     """
 
     def __init__(
@@ -32,14 +21,22 @@ class SpanFactory:
         enabled: bool = False,
         export: Callable[[Span], None] = drop,
         ns: Callable[[], int] = time.perf_counter_ns,
+        *,
+        rows: bool = False,
     ) -> None:
         self.enabled = enabled
+        self.rows = enabled and rows
         self._export = export
         self._ns = ns
 
     def span(self, name: str, **attributes: str) -> AbstractContextManager[None]:
         """Around any piece of work."""
         return self._measured(name, attributes) if self.enabled else nullcontext()
+
+    def tell(self, span: Span) -> None:
+        """Hand over a piece of work that was measured elsewhere."""
+        if self.enabled:
+            self._export(span)
 
     def run_span(self, run_id: str) -> AbstractContextManager[None]:
         """Around a whole run."""

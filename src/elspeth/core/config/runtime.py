@@ -212,8 +212,26 @@ class SecretsSettings(Settings):
 class ExporterSettings(Settings):
     """One receiver of telemetry."""
 
-    name: Text = Field(description="The exporter, e.g. `console` or `otlp`.")
-    options: dict[str, Any] = Field(default_factory=dict, description="The exporter's own options.")
+    name: Literal["otlp", "console"] = Field(
+        description="`otlp`: an OpenTelemetry receiver, over HTTP; `console`: stderr, as JSON lines."
+    )
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="For `otlp`: `endpoint` (default: what `OTEL_EXPORTER_OTLP_ENDPOINT` says), `headers`"
+        " and `timeout_seconds` (5).",
+    )
+
+    @model_validator(mode="after")
+    def _options_are_known(self) -> "ExporterSettings":
+        known = ("endpoint", "headers", "timeout_seconds") if self.name == "otlp" else ()
+        unknown = [name for name in self.options if name not in known]
+        if unknown:
+            raise broken_rule(
+                f"the exporter {self.name!r} has no option {unknown[0]!r}",
+                fix=f"known here: {', '.join(known) or 'none'}",
+                at=("options", unknown[0]),
+            )
+        return self
 
 
 class TelemetrySettings(Settings):
@@ -223,4 +241,17 @@ class TelemetrySettings(Settings):
     granularity: Literal["lifecycle", "rows", "full"] = Field(
         "lifecycle", description="`lifecycle`: runs and nodes; `rows`: each row as well; `full`: calls too."
     )
+    content: bool = Field(
+        False, description="Whether the spans of calls hold prompts and answers (`granularity: full`)."
+    )
     exporters: list[ExporterSettings] = Field(default_factory=list, description="Who receives it.")
+
+    @model_validator(mode="after")
+    def _somebody_receives_it(self) -> "TelemetrySettings":
+        if self.enabled and not self.exporters:
+            raise broken_rule(
+                "telemetry is enabled, but nobody receives it",
+                fix="add `exporters: [{name: otlp, options: {endpoint: http://localhost:4318/v1/traces}}]`",
+                at=("enabled",),
+            )
+        return self

@@ -2,7 +2,7 @@
 
 import threading
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,6 +15,7 @@ from elspeth.contracts.errors import ConfigurationError, PluginError, Problem
 from elspeth.contracts.plugins import AnyToken, PluginContext, Row
 from elspeth.contracts.results import TransformResult
 from elspeth.contracts.schema import FieldType, PluginSchema
+from elspeth.contracts.spans import Span
 from elspeth.core.landscape.call_journal import EarlierCalls
 from elspeth.fabric.governor import Budget, Governor, Price, PriceTable, ServiceGovernor, ServiceLimits
 from elspeth.plugins.llm.caching import cache_for
@@ -28,6 +29,7 @@ from elspeth.plugins.llm.queries import Query, compile_queries, frame_of
 from elspeth.plugins.llm.recording import CallRecord, record_for
 from elspeth.plugins.llm.replay import ReplaySource, VerifySource
 from elspeth.plugins.llm.spending import Purse
+from elspeth.plugins.llm.telling import CallTelling
 from elspeth.plugins.llm.work import RowWork
 from elspeth.plugins.transforms.base import BaseTransform
 from elspeth.plugins.transforms.schema_changes import with_fields
@@ -67,6 +69,9 @@ class BaseLLMTransform(BaseTransform):
     options: CallOptions
     governor: Governor | None = None
     earlier: EarlierCalls | None = None
+    spans: Callable[[Span], None] | None = None
+    """Who wants to know of calls; with ``span_content`` also what was said."""
+    span_content: bool = False
     grace_s: float = GRACE_S
     """How long `close` lets calls under way go on, because they are paid for."""
 
@@ -217,10 +222,14 @@ class BaseLLMTransform(BaseTransform):
             purse = self._purse(governor, record, ctx.run_id)
             source = loop.wait_for(self._source(), _START_S)
             loop.at_end.append(source.close)
-            cache = None
+            cache = told = None
+            if self.spans is not None and source.live:
+                told = CallTelling(self.spans, self._endpoint, content=self.span_content)
             if self.earlier is None:  # a replay has its record, and to verify is to ask again
                 cache = cache_for(ctx.landscape, ctx.run_id, self._endpoint.url, self.options.cache)
-            around = Surroundings(source, self._service, purse, record, self._metrics, self._emit, cache)
+            around = Surroundings(
+                source, self._service, purse, record, self._metrics, self._emit, cache, told
+            )
             pump = loop.wait_for(self._pump(around), _START_S)
         except BaseException:
             loop.stop()

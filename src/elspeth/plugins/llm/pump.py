@@ -1,6 +1,7 @@
 """Keeps the pool full: takes rows, asks their questions, tries again, gives results. On the loop's thread."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from elspeth.plugins.llm.queries import Frame, Message, Query
 from elspeth.plugins.llm.recording import CallRecord, answer_of
 from elspeth.plugins.llm.spending import ZERO, Purse
 from elspeth.plugins.llm.structured import InvalidOutputError
+from elspeth.plugins.llm.telling import CallTelling
 from elspeth.plugins.llm.templates import PromptError
 from elspeth.plugins.llm.work import Ask, RowWork
 
@@ -90,6 +92,7 @@ class Surroundings:
     metrics: CallMetrics
     emit: Emit
     cache: AnswerCache | None = None
+    told: CallTelling | None = None
 
 
 class Pump:
@@ -106,6 +109,7 @@ class Pump:
         self._metrics = around.metrics
         self._emit = around.emit
         self._cache = around.cache
+        self._told = around.told
         self._pool_size = pool_size
         self._retries = retries
         self._provider = provider
@@ -265,10 +269,13 @@ class Pump:
         """One attempt, from the request to what follows from the answer."""
         task = asyncio.current_task()
         assert task is not None
+        began = time.time_ns() if self._told is not None else 0
         try:
             answer = await self._source.answer(ask.request)
             cost = self._pay(ask, answer) if self._source.live else None
             self._metrics.ended(answer, cost)
+            if self._told is not None:
+                self._told(ask, answer, cost, (began, time.time_ns()))
             self._put(ask, answer, cost, self._provider)
             self._settle(ask, answer)
         except asyncio.CancelledError:

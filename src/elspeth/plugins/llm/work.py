@@ -113,9 +113,14 @@ class Ask:
         self.attempt = 1
         self._compose()
 
-    def next_index(self) -> int:
+    @property
+    def index(self) -> int:
         """The call index of what is put on record next."""
-        index = self.ordinal + self.of * self.round
+        return self.ordinal + self.of * self.round
+
+    def next_index(self) -> int:
+        """The same, and the one after it comes next."""
+        index = self.index
         self.round += 1
         return index
 
