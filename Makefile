@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo demo-crash demo-azure demo-llm demo-experiment test check format bench soak lock clean
+.PHONY: help setup servers demo demo-crash demo-azure demo-fleet demo-llm demo-experiment test check format bench soak lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ demo-azure: setup servers  ## blobs in, blobs out: killed, resumed, and proved, 
 
 demo-experiment: setup  ## two models on the same labelled rows, split and paired, compared
 	$(BIN)/python examples/experiments/demo.py
+
+demo-fleet: setup  ## machines planned, approved, made, healed, explained and destroyed, on a server for tests
+	$(BIN)/python examples/fleet/demo.py
 
 demo-llm: setup  ## rows through a model that fails one call in five; then replayed without it
 	$(BIN)/python examples/llm/demo.py

@@ -166,9 +166,9 @@ def _note_approval(desk: Desk, plan: Plan, decision: Any) -> None:
     """Put on record who stands for this apply: who approved the plan, or else who gives its digest."""
     if decision is None:
         desk.record.note("approved", {"digest": plan.digest, "by": somebody()})
-        return
-    told = {"digest": plan.digest, "by": decision.decided_by, "applied_by": somebody()}
-    desk.record.note("approved", {**told, **({"comment": decision.comment} if decision.comment else {})})
+    else:
+        told = {"digest": plan.digest, "by": somebody(), "approved_by": decision.decided_by}
+        desk.record.note("applied", told)
 
 
 def _reserve(desk: Desk, plan: Plan) -> None:

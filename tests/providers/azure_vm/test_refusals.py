@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
 from elspeth.contracts.errors import ElspethError, NotFoundError, UsageError
 from elspeth.providers.azure_vm.accounts import ArmCall
@@ -18,6 +19,7 @@ from elspeth.providers.azure_vm.errors import (
     PermissionMissingError,
     QuotaError,
     UnreachableError,
+    translated,
 )
 from elspeth.providers.azure_vm.machine import VMState
 from elspeth.providers.azure_vm.operations import FileOperationStore
@@ -209,3 +211,13 @@ def test_errors_are_ours(client: AzureVMClient) -> None:
     for error in (AzureNotFoundError, CapacityError, UnreachableError, InvalidRequestError):
         assert issubclass(error, AzureVMError)
         assert issubclass(error, ElspethError)
+
+
+def test_errors_without_a_response_are_known_by_their_kind() -> None:
+    for raised, ours in (
+        (ResourceNotFoundError("gone"), AzureNotFoundError),
+        (ResourceExistsError("there"), ConflictError),
+        (HttpResponseError("broken"), AzureVMError),
+    ):
+        with pytest.raises(ours, match="look: "), translated("look"):
+            raise raised

@@ -11,14 +11,21 @@ from elspeth.providers.azure_vm.bodies import machine_body, throwaway_key
 from elspeth.providers.azure_vm.connection import Connection, ConnectionOptions
 from elspeth.providers.azure_vm.errors import (
     AzureNotFoundError,
+    AzureVMError,
     ConflictError,
     InvalidRequestError,
     OperationTimeoutError,
-    PermissionMissingError,
     translated,
 )
 from elspeth.providers.azure_vm.guest import Guest
-from elspeth.providers.azure_vm.machine import VirtualMachine, VMOptions, VMState, from_wire, power_state
+from elspeth.providers.azure_vm.machine import (
+    VirtualMachine,
+    VMOptions,
+    VMState,
+    from_wire,
+    plain,
+    power_state,
+)
 from elspeth.providers.azure_vm.market import REGIONAL_QUOTA, usages
 from elspeth.providers.azure_vm.network import Network
 from elspeth.providers.azure_vm.operations import PendingOperation
@@ -120,7 +127,7 @@ class AzureVMClient(Guest):
         """One machine as it is just now. Raises AzureNotFoundError."""
         with translated(f"look at {vm_name} in {rg_name}"):
             found = self.vms.get(rg_name, vm_name, expand="instanceView")
-            return from_wire(found.as_dict())
+            return from_wire(plain(found))
 
     def wait_settled(self, rg_name: str, vm_name: str) -> VirtualMachine:
         """Wait until nothing is under way on a machine, whoever began it; 30 minutes at most."""
@@ -144,11 +151,11 @@ class AzureVMClient(Guest):
         where = f"list machines of {rg_name}" if rg_name else "list machines"
         with translated(where):
             pages = self.vms.list(rg_name) if rg_name else self.vms.list_all()
-            found = [one.as_dict() for one in pages]
+            found = [plain(one) for one in pages]
         if not found:
             return []
         views = self._views()
-        return [self._with_view(raw, views) for raw in found]
+        return [self._with_view(raw, views, rg_name) for raw in found]
 
     def start_vm(self, rg_name: str, vm_name: str) -> VirtualMachine:
         """Start a machine that is stopped or deallocated. Raises CapacityError if Azure has no room for
@@ -244,19 +251,23 @@ class AzureVMClient(Guest):
     def _views(self) -> dict[str, Mapping[str, Any]]:
         try:
             with translated("list states of machines"):
-                found = [one.as_dict() for one in self.vms.list_all(status_only="true")]
-        except (PermissionMissingError, AzureNotFoundError, InvalidRequestError):
+                found = [plain(one) for one in self.vms.list_all(status_only="true")]
+        except AzureVMError as error:
+            if not 400 <= error.status < 500 or error.status in (401, 429):
+                raise
             # Not for this caller, or not in this cloud: each machine is asked for its state instead.
             return {}
         return {str(one["id"]).lower(): one for one in found}
 
-    def _with_view(self, raw: dict[str, Any], views: Mapping[str, Mapping[str, Any]]) -> VirtualMachine:
+    def _with_view(
+        self, raw: dict[str, Any], views: Mapping[str, Mapping[str, Any]], rg_name: str | None
+    ) -> VirtualMachine:
         known = views.get(str(raw["id"]).lower())
         if known is not None and power_state(known):
             view = known["properties"]["instanceView"]
             return from_wire({**raw, "properties": {**raw["properties"], "instanceView": view}})
         try:
-            return self.get_vm(str(raw["id"]).split("/")[4], raw["name"])
+            return self.get_vm(rg_name or str(raw["id"]).split("/")[4], raw["name"])
         except AzureNotFoundError:
             # Gone between the two questions; the list still had it.
             return from_wire({**raw, "properties": {**raw["properties"], "provisioningState": "Deleting"}})
@@ -267,6 +278,8 @@ class AzureVMClient(Guest):
         except AzureNotFoundError as error:
             if error.code == "ResourceGroupNotFound":
                 raise
+            return
+        if there.name.lower() != vm_name.lower():
             return
         raise ConflictError(
             f"there is a machine {vm_name} in {rg_name} already; it is {there.state}",

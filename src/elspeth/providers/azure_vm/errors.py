@@ -21,6 +21,9 @@ from azure.core.exceptions import (
     AzureError,
     ClientAuthenticationError,
     HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
     ServiceRequestError,
     ServiceResponseError,
 )
@@ -81,6 +84,8 @@ _NO_CAPACITY = frozenset({
     "SkuNotAvailable", "AllocationFailed", "ZonalAllocationFailed", "OverconstrainedAllocationRequest",
     "OverconstrainedZonalAllocationRequest",
 })  # fmt: skip
+# What the SDK says by the kind of its error where there was no response that says it.
+_STATUS = ((ResourceNotFoundError, 404), (ResourceExistsError, 409), (ResourceModifiedError, 412))
 _ROLES = {
     "microsoft.compute": "Virtual Machine Contributor",
     "microsoft.network": "Network Contributor",
@@ -112,7 +117,7 @@ def translated(doing: str) -> Iterator[None]:
 
 def from_response(doing: str, error: HttpResponseError) -> AzureVMError:
     """The error of ours that says what an answer of Azure's means."""
-    status = error.status_code or 0
+    status = error.status_code or next((code for kind, code in _STATUS if isinstance(error, kind)), 0)
     detail = error.error
     code = (getattr(detail, "code", None) or "") if detail is not None else ""
     said = (getattr(detail, "message", None) or "") if detail is not None else ""

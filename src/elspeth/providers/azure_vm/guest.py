@@ -5,7 +5,7 @@ from typing import Any
 
 from elspeth.providers.azure_vm.connection import Connection
 from elspeth.providers.azure_vm.errors import translated
-from elspeth.providers.azure_vm.machine import VirtualMachine, from_wire
+from elspeth.providers.azure_vm.machine import VirtualMachine, from_wire, plain
 
 
 class Guest:
@@ -115,7 +115,7 @@ class Guest:
 
     def _look(self, rg_name: str, vm_name: str) -> VirtualMachine:
         with translated(f"look at {vm_name} in {rg_name}"):
-            return from_wire(self.vms.get(rg_name, vm_name, expand="instanceView").as_dict())
+            return from_wire(plain(self.vms.get(rg_name, vm_name, expand="instanceView")))
 
 
 def _plain(result: Any) -> dict[str, Any]:

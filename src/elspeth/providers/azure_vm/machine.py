@@ -143,6 +143,31 @@ def from_wire(raw: Mapping[str, Any]) -> VirtualMachine:
     )
 
 
+def plain(answer: Any) -> dict[str, Any]:
+    """An answer of the SDK as Azure sent it. What is no model of the SDK's is read by its attributes."""
+    found = answer.as_dict() if hasattr(answer, "as_dict") else answer
+    if isinstance(found, dict):
+        return found
+    statuses = getattr(getattr(answer, "instance_view", None), "statuses", None) or []
+    properties = {
+        "provisioningState": _text(answer, "provisioning_state"),
+        "priority": _text(answer, "priority"),
+        "hardwareProfile": {"vmSize": _text(getattr(answer, "hardware_profile", None), "vm_size")},
+        "instanceView": {"statuses": [{"code": _text(one, "code")} for one in statuses]},
+    }
+    tags = getattr(answer, "tags", None)
+    return {
+        **{name: _text(answer, name) for name in ("id", "name", "location", "etag")},
+        "tags": tags if isinstance(tags, dict) else {},
+        "properties": properties,
+    }
+
+
+def _text(holder: Any, name: str) -> str:
+    found = getattr(holder, name, None)
+    return found if isinstance(found, str) else ""
+
+
 def power_state(raw: Mapping[str, Any]) -> str:
     """``running``, ``stopped``, ``deallocated``, or what is between them; empty if the answer does not
     say.

@@ -8,7 +8,7 @@ from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from elspeth.providers.azure_vm.bodies import network_body, nic_body
 from elspeth.providers.azure_vm.connection import Connection
 from elspeth.providers.azure_vm.errors import ConflictError, translated
-from elspeth.providers.azure_vm.machine import VMOptions
+from elspeth.providers.azure_vm.machine import VMOptions, plain
 
 MACHINE_TAG = "elspeth-machine"
 """The tag of interfaces and addresses that says for which machine we made them; others are left alone."""
@@ -52,10 +52,12 @@ class Network:
     def _owner(self, kind: str, rg_name: str, name: str) -> str | None:
         """The machine that a thing was made for; empty if nobody says, None if there is no such thing."""
         try:
-            found = getattr(self._connection.network, kind).get(rg_name, name).as_dict()
+            found = plain(getattr(self._connection.network, kind).get(rg_name, name))
         except ResourceNotFoundError as error:
             if error.error is not None and error.error.code == "ResourceGroupNotFound":
                 raise
+            return None
+        if str(found.get("name", "")).lower() != name.lower():
             return None
         return str((found.get("tags") or {}).get(MACHINE_TAG, ""))
 
@@ -77,7 +79,7 @@ class Network:
         name = f"{rg_name}-{location}-vnet"
         network = self._connection.network
         try:
-            return str(network.subnets.get(rg_name, name, "default").as_dict()["id"])
+            return str(plain(network.subnets.get(rg_name, name, "default"))["id"])
         except ResourceNotFoundError as error:
             if error.error is not None and error.error.code == "ResourceGroupNotFound":
                 raise
@@ -95,7 +97,7 @@ class Network:
     def _made(self, kind: str, rg_name: str, name: str, body: dict[str, Any]) -> str:
         group = getattr(self._connection.network, kind)
         poller = group.begin_create_or_update(rg_name, name, body, polling=self._connection.polling())
-        return str(poller.result().as_dict()["id"])
+        return str(plain(poller.result())["id"])
 
     def _gone(self, kind: str, rg_name: str, name: str, patient: bool) -> None:
         group = getattr(self._connection.network, kind)
