@@ -80,6 +80,12 @@ def check_plan(plan: Plan, world: World) -> None:
     """
     if digest_of(plan) != plan.digest:
         raise PlanRefusedError("the plan was altered since it was made", fix="make a new one")
+    taken = sorted({unit.name for unit in plan.creates} & world.foreign)
+    if taken:
+        raise PlanRefusedError(
+            f"the world has changed since the plan was made: there is a {taken[0]} that is not of this fleet",
+            fix="rename the fleet, or have it removed",
+        )
     base = {unit.name: unit for unit in plan.base}
     now = {unit.name: unit for unit in world.units}
     for name in sorted({*base, *now}):

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from typing import TypedDict
 
-from elspeth.contracts.errors import UsageError
 from elspeth.core.landscape.operations import Operation
 from elspeth.fabric.adapter import Crew, Intent, Market, Offer, Plan, Step, Unit, World
 from elspeth.fabric.governor.breakers import Breakers
@@ -16,6 +15,8 @@ from elspeth.providers.azure_vm.errors import AzureVMError, OperationTimeoutErro
 from elspeth.providers.azure_vm.machine import VirtualMachine, VMOptions, VMState
 from elspeth.providers.azure_vm.market import market
 from elspeth.providers.azure_vm.placing import FLEET_TAG, Attempt, Placing
+from elspeth.providers.azure_vm.scale_sets import set_of
+from elspeth.providers.azure_vm.set_placing import SetPlacing
 from elspeth.providers.azure_vm.sweeping import Sweeper
 
 _STATUS = {
@@ -50,7 +51,9 @@ class AzureVMAdapter:
         self._fleet = fleet
         self._parallel = given.get("parallel", 8)
         self.breakers = Breakers(client.connection.clock.now, _is_trouble)
-        self._placing = Placing(client, rg_name, fleet, given.get("machine", {}), given.get("subnets", {}))
+        how = (given.get("machine", {}), given.get("subnets", {}))
+        self._placing = Placing(client, rg_name, fleet, *how)
+        self._sets = SetPlacing(client, rg_name, fleet, *how)
         self._book = given.get("book")
         self._sweeper = Sweeper(client.connection, rg_name, FLEET_TAG, fleet)
 
@@ -67,10 +70,12 @@ class AzureVMAdapter:
         if not self._client.has_resource_group(self._rg):
             return World(())
         found = self._client.list_vms(self._rg)
-        ours = [machine for machine in found if self._placing.is_ours(machine)]
-        foreign = frozenset(machine.name for machine in found if not self._placing.is_ours(machine))
-        units = tuple(sorted((_unit(machine) for machine in ours), key=lambda unit: unit.name))
-        return World(units, foreign, tuple(self._sweeper.strays(found)))
+        sets, foreign_sets, set_ids = self._sets.units(found)
+        single = [machine for machine in found if set_of(machine) not in set_ids]
+        ours = [machine for machine in single if self._placing.is_ours(machine)]
+        foreign = {machine.name for machine in single if not self._placing.is_ours(machine)}
+        units = sorted((*map(_unit, ours), *sets), key=lambda unit: unit.name)
+        return World(tuple(units), frozenset(foreign | foreign_sets), tuple(self._sweeper.strays(found)))
 
     def market(self, offers: Iterable[Offer], *, spot: bool = False) -> Market:
         """What can be had: sizes, restrictions and quotas, as Azure tells them now."""
@@ -80,8 +85,6 @@ class AzureVMAdapter:
         """What would have to be done, where there is room for it. Raises UsageError, NoRoomError, and
         PlanRefusedError for a budget that is too small.
         """
-        if intent.scale_set:
-            raise UsageError("scale sets can't be made yet", fix="take scale_set out")
         world = self.observe()
         offers = {*intent.offers, *(unit.offer for unit in world.units)}
         return make_plan(intent, world, self.market(offers, spot=intent.spot))
@@ -99,7 +102,7 @@ class AzureVMAdapter:
         deletes, changes, creates = remaining(plan, before)
         self._check_room(plan, before, [one.unit for one in deletes], [one.unit for one in creates])
         work = crew or self._together
-        attempt = Attempt(self._placing, plan, self.breakers, self._book)
+        attempt = Attempt((self._placing, self._sets), plan, self.breakers, self._book)
         for steps in (deletes, changes, creates):
             if steps:
                 work(steps, attempt.do)
@@ -110,7 +113,7 @@ class AzureVMAdapter:
         belongs to no machine. The names.
         """
         units = [unit for unit in self.observe().units if fnmatchcase(unit.name, selector)]
-        attempt = Attempt(self._placing, None, self.breakers, self._book)
+        attempt = Attempt((self._placing, self._sets), None, self.breakers, self._book)
         self._together([Step("delete", unit) for unit in units], attempt.do)
         self.sweep()
         return [unit.name for unit in units]

@@ -24,16 +24,51 @@ def machine_body(
             "networkInterfaces": [{"id": nic_id, "properties": {"primary": True, "deleteOption": "Delete"}}]
         },
     }
-    spot = options.get("spot")
-    if spot is not None:
-        properties["priority"] = "Spot"
-        properties["evictionPolicy"] = spot.eviction
-        properties["billingProfile"] = {"maxPrice": spot.max_price}
+    properties |= _priority(options)
     body: dict[str, Any] = {
         "location": location, "tags": dict(options.get("tags", {})), "properties": properties
     }  # fmt: skip
     if "zone" in options:
         body["zones"] = [options["zone"]]
+    if "identity" in options:
+        body["identity"] = _identity(options["identity"])
+    return body
+
+
+def scale_set_body(
+    name: str, offer: tuple[str, str], capacity: int, subnet_id: str, options: VMOptions
+) -> dict[str, Any]:
+    """The body of the PUT that creates a flexible scale set. ``offer``: location and size."""
+    location, size = offer
+    login = _login(name, options)
+    login["computerNamePrefix"] = login.pop("computerName")[:9]
+    storage = _storage(options)
+    address: dict[str, Any] = {"subnet": {"id": subnet_id}, "primary": True}
+    if options.get("public_ip"):
+        address["publicIPAddressConfiguration"] = {"name": "public", "properties": {"deleteOption": "Delete"}}
+    interface = {
+        "primary": True, "deleteOption": "Delete",
+        "ipConfigurations": [{"name": "primary", "properties": address}],
+    }  # fmt: skip
+    profile: dict[str, Any] = {
+        "osProfile": login,
+        "storageProfile": storage,
+        "networkProfile": {
+            "networkApiVersion": "2020-11-01",
+            "networkInterfaceConfigurations": [{"name": f"{name}-nic", "properties": interface}],
+        },
+        **_priority(options),
+    }
+    body: dict[str, Any] = {
+        "location": location,
+        "tags": dict(options.get("tags", {})),
+        "sku": {"name": size, "tier": "Standard", "capacity": capacity},
+        "properties": {
+            "orchestrationMode": "Flexible",
+            "platformFaultDomainCount": 1,
+            "virtualMachineProfile": profile,
+        },
+    }
     if "identity" in options:
         body["identity"] = _identity(options["identity"])
     return body
@@ -67,6 +102,17 @@ def throwaway_key() -> str:
     """A public SSH key whose private half is gone when this returns: Azure demands a key, nobody needs it."""
     public = generate_private_key(public_exponent=65537, key_size=3072).public_key()
     return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode() + " nobody"
+
+
+def _priority(options: VMOptions) -> dict[str, Any]:
+    spot = options.get("spot")
+    if spot is None:
+        return {}
+    return {
+        "priority": "Spot",
+        "evictionPolicy": spot.eviction,
+        "billingProfile": {"maxPrice": spot.max_price},
+    }
 
 
 def _storage(options: VMOptions) -> dict[str, Any]:

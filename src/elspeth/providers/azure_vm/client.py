@@ -68,8 +68,14 @@ class AzureVMClient(Guest):
         self.close()
 
     @cached_property
-    def _nobody(self) -> str:
+    def nobodys_key(self) -> str:
+        """A public SSH key whose private half is gone; for machines that are given none."""
         return throwaway_key()
+
+    def default_subnet(self, rg_name: str, location: str) -> str:
+        """The subnet of machines that name none; its network is made if it is not there."""
+        with translated(f"make the network of {rg_name} in {location}"):
+            return self._network.default_subnet(rg_name, location)
 
     def close(self) -> None:
         """Close all connections. Operations under way go on in Azure."""
@@ -109,7 +115,7 @@ class AzureVMClient(Guest):
         self._check_name(vm_name)
         self._check_free(rg_name, vm_name)
         doing = f"create {vm_name} in {rg_name}"
-        options.setdefault("ssh_public_key", self._nobody)
+        options.setdefault("ssh_public_key", self.nobodys_key)
         nic_id = options.get("nic_id") or self._network.prepare(rg_name, vm_name, location, options)
         body = machine_body(vm_name, location, vm_size, nic_id, options)
         try:

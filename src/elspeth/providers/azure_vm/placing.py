@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from elspeth.core.landscape.operations import Operation
 from elspeth.fabric.adapter import Offer, Plan, Step, Unit, plain_unit
@@ -16,11 +16,35 @@ from elspeth.providers.azure_vm.errors import (
     ConflictError,
     QuotaError,
 )
-from elspeth.providers.azure_vm.machine import Spot, VirtualMachine, VMOptions, VMState
+from elspeth.providers.azure_vm.machine import Spot, VMOptions, VMState
 from elspeth.providers.azure_vm.record import PROVIDER
 
 FLEET_TAG = "elspeth-fleet"
 PLAN_TAG = "elspeth-plan"
+
+
+class Tagged(Protocol):
+    """Something that bears tags."""
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Name → value."""
+
+
+class Placed(Tagged, Protocol):
+    """What stands in Azure under a unit's name."""
+
+    @property
+    def location(self) -> str:
+        """The region."""
+
+    @property
+    def vm_size(self) -> str:
+        """The size."""
+
+    @property
+    def state(self) -> VMState:
+        """What it is doing."""
 
 
 class Placing:
@@ -40,12 +64,12 @@ class Placing:
         self._options = options
         self._subnets = subnets
 
-    def is_ours(self, machine: VirtualMachine) -> bool:
-        """Whether a machine bears the fleet's tag."""
-        return machine.tags.get(FLEET_TAG) == self._fleet
+    def is_ours(self, found: Tagged) -> bool:
+        """Whether something bears the fleet's tag."""
+        return found.tags.get(FLEET_TAG) == self._fleet
 
-    def create(self, unit: Unit, offer: Offer, digest: str) -> None:
-        """Make a machine there. Raises the provider's errors."""
+    def options_for(self, unit: Unit, offer: Offer, digest: str) -> VMOptions:
+        """How a unit is made there."""
         options: VMOptions = {**self._options}
         options["tags"] = {**options.get("tags", {}), FLEET_TAG: self._fleet, PLAN_TAG: digest[:16]}
         if unit.spot:
@@ -54,9 +78,14 @@ class Placing:
             del options["spot"]
         if offer.location in self._subnets:
             options["subnet_id"] = self._subnets[offer.location]
+        return options
+
+    def create(self, unit: Unit, offer: Offer, digest: str) -> None:
+        """Make a machine there. Raises the provider's errors."""
+        options = self.options_for(unit, offer, digest)
         self._client.create_vm(self.rg_name, unit.name, offer.location, offer.size, **options)
 
-    def settled(self, unit: Unit) -> VirtualMachine:
+    def settled(self, unit: Unit) -> Placed:
         """The machine of that name once nothing is under way on it. ConflictError for a foreign one."""
         machine = self._client.wait_settled(self.rg_name, unit.name)
         if not self.is_ours(machine):
@@ -67,7 +96,7 @@ class Placing:
 
     def change(self, unit: Unit, size: str) -> None:
         """Give it that size, and let it run."""
-        machine = self.settled(unit)
+        machine: Placed = self.settled(unit)
         if machine.vm_size != size:
             machine = self._client.resize_vm(self.rg_name, unit.name, size)
         if machine.state is not VMState.RUNNING:
@@ -87,12 +116,19 @@ class Placing:
 
 
 class Attempt:
-    """One apply (or, without a plan, a destruction): what is full for one machine is full for the others."""
+    """One apply (or, without a plan, a destruction): what is full for one machine is full for the others.
+
+    ``placings``: of single machines, and of scale sets.
+    """
 
     def __init__(
-        self, placing: Placing, plan: Plan | None, breakers: Breakers, book: Operation | None
+        self,
+        placings: tuple[Placing, Placing],
+        plan: Plan | None,
+        breakers: Breakers,
+        book: Operation | None,
     ) -> None:
-        self._placing = placing
+        self._machines, self._sets = placings
         self._plan = plan
         self._breakers = breakers
         self._book = book
@@ -104,7 +140,7 @@ class Attempt:
         if self._book is None:
             self._do(step, {})
             return
-        facts = {**plain_unit(step.unit), "resource_group": self._placing.rg_name}
+        facts = {**plain_unit(step.unit), "resource_group": self._machines.rg_name}
         del facts["status"]
         if self._plan is not None:
             facts["plan"] = self._plan.digest
@@ -119,9 +155,9 @@ class Attempt:
             return
         with self._breakers.guarding(PROVIDER, unit.location, step.action):
             if step.action == "delete":
-                self._placing.delete(unit)
+                self._of(unit).delete(unit)
             else:
-                self._placing.change(unit, unit.size)
+                self._of(unit).change(unit, unit.size)
 
     def _create(self, unit: Unit, plan: Plan) -> Offer:
         """Make a machine at the first of its places that has room; which that was."""
@@ -140,28 +176,31 @@ class Attempt:
                 following = [one for one in offers[number + 1 :] if not self._is_full(one)]
                 near = bool(following) and following[0].location == offer.location
                 if not isinstance(error, ServiceShutError):
-                    self._placing.delete(unit, keep_network=near)
+                    self._of(unit).delete(unit, keep_network=near)
         assert refused is not None
         raise refused
 
     def _make(self, unit: Unit, offer: Offer, offers: list[Offer], digest: str) -> Offer:
         try:
-            self._placing.create(unit, offer, digest)
+            self._of(unit).create(unit, offer, digest)
         except ConflictError as conflict:
             # Perhaps begun by an apply that died; it is ours if it bears our tag.
             try:
-                machine = self._placing.settled(unit)
+                machine = self._of(unit).settled(unit)
             except AzureNotFoundError:
                 raise conflict from None
             if machine.state is VMState.FAILED:
-                self._placing.delete(unit, keep_network=machine.location == offer.location)
-                self._placing.create(unit, offer, digest)
+                self._of(unit).delete(unit, keep_network=machine.location == offer.location)
+                self._of(unit).create(unit, offer, digest)
                 return offer
             there = Offer(machine.location, machine.vm_size)
             wanted = there if there in offers else Offer(machine.location, offer.size)
-            self._placing.change(unit, wanted.size)
+            self._of(unit).change(unit, wanted.size)
             return wanted
         return offer
+
+    def _of(self, unit: Unit) -> Placing:
+        return self._machines if unit.members is None else self._sets
 
     def _is_full(self, offer: Offer) -> bool:
         with self._lock:

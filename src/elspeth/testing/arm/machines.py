@@ -27,8 +27,8 @@ class Machines:
         world, properties = self.world, body.get("properties", {})
         size = properties.get("hardwareProfile", {}).get("vmSize", "")
         self._check_name(target.name, properties)
-        self._check_size(body["location"], size)
-        self._check_quota(body["location"], size, properties, world.sizes[size])
+        self.check_size(body["location"], size)
+        self.check_quota(body["location"], size, properties, world.sizes[size])
         self._check_login(properties)
         nics = [self._nic(one["id"], target.id, body["location"]) for one in self._nic_references(properties)]
         if not nics:
@@ -42,7 +42,7 @@ class Machines:
         stored.body.update(id=target.id, name=target.name, type=target.kind)
         stored.properties.update(provisioningState="Creating", vmId=world.new_id(), timeCreated=moment)
         stored.properties.get("osProfile", {}).pop("customData", None)
-        self._name_disks(stored)
+        self.name_disks(stored)
         if "identity" in stored.body and "SystemAssigned" in stored.body["identity"]["type"]:
             stored.body["identity"]["principalId"] = world.new_id()
         for nic in nics:
@@ -69,9 +69,9 @@ class Machines:
         size = body.get("properties", {}).get("hardwareProfile", {}).get("vmSize")
         before = stored.properties["hardwareProfile"]["vmSize"]
         if size is not None and size != before:
-            self._check_size(stored.body["location"], size)
+            self.check_size(stored.body["location"], size)
             more = world.sizes[size] - world.sizes[before]
-            self._check_quota(stored.body["location"], size, stored.properties, more)
+            self.check_quota(stored.body["location"], size, stored.properties, more)
 
         def finish() -> None:
             _merge(stored.body, {key: body[key] for key in ("tags", "properties", "identity") if key in body})
@@ -84,9 +84,10 @@ class Machines:
     def delete(self, stored: Stored) -> Operation:
         """DELETE: what is under way on the machine ends, and what goes with it goes."""
         self.world.preempt(stored.id)
-        failed = stored.properties.get("provisioningState") in ("Failed", "Creating")
+        # One that never ran leaves its interface, reserved; one of which a later operation failed does not.
+        failed = stored.properties.get("provisioningState") == "Creating" or not stored.power
         stored.properties["provisioningState"] = "Deleting"
-        return self.world.begin(stored.id, "delete", lambda: self._deleted(stored, failed))
+        return self.world.begin(stored.id, "delete", lambda: self.deleted(stored, failed))
 
     def act(self, stored: Stored, action: str, body: dict[str, Any]) -> Operation | None:
         """A POST on a machine; None for those that are done at once. Raises Refusal."""
@@ -144,11 +145,12 @@ class Machines:
             if nic is not None:
                 nic.properties["virtualMachine"] = {"id": stored.id}
                 nic.reserved_for = ""
-        for disk in self._disk_parts(stored):
-            self._make_disk(stored, disk)
+        for disk in self.disk_parts(stored):
+            self.make_disk(stored, disk)
         return None
 
-    def _deleted(self, stored: Stored, failed: bool) -> None:
+    def deleted(self, stored: Stored, failed: bool) -> None:
+        """Take a machine away, with what goes with it; ``failed``: it never ran."""
         world = self.world
         for one in self._nic_references(stored.properties):
             nic = world.find(one["id"])
@@ -157,7 +159,7 @@ class Machines:
             nic.properties.pop("virtualMachine", None)
             if (one.get("properties") or {}).get("deleteOption") == "Delete":
                 self._drop_nic(nic)
-        for disk in self._disk_parts(stored):
+        for disk in self.disk_parts(stored):
             found = world.find((disk.get("managedDisk") or {}).get("id", ""))
             if found is not None and disk.get("deleteOption") == "Delete":
                 world.drop(found.id)
@@ -228,14 +230,16 @@ class Machines:
             if owner:
                 disk.body["managedBy"] = owner
 
-    def _name_disks(self, stored: Stored) -> None:
+    def name_disks(self, stored: Stored) -> None:
+        """Name the disks that the request does not name."""
         group = stored.id.split("/providers/", 1)[0]
-        for number, disk in enumerate(self._disk_parts(stored)):
+        for number, disk in enumerate(self.disk_parts(stored)):
             name = disk.setdefault("name", f"{stored.body['name']}_disk{number}")
             managed = disk.setdefault("managedDisk", {})
             managed.setdefault("id", f"{group}/providers/Microsoft.Compute/disks/{name}")
 
-    def _make_disk(self, stored: Stored, part: dict[str, Any]) -> None:
+    def make_disk(self, stored: Stored, part: dict[str, Any]) -> None:
+        """Make a machine's disk."""
         disk_id = part["managedDisk"]["id"]
         if self.world.find(disk_id) is not None:
             return self._mark(disk_id, stored.id)
@@ -271,7 +275,8 @@ class Machines:
             if len(text) > 64:
                 raise Refusal(400, "InvalidParameter", f"The {what} {text!r} has more than 64 characters.")
 
-    def _check_size(self, region: str, size: str) -> None:
+    def check_size(self, region: str, size: str) -> None:
+        """Refuse a size that is not for sale there."""
         if size not in self.world.sizes:
             raise Refusal(400, "InvalidParameter", f"The value {size} provided for the VM size is not valid.")
         if (region, size) in self.world.restricted:
@@ -281,7 +286,8 @@ class Machines:
                 f"The requested VM size {size} is not available in location '{region}'.",
             )
 
-    def _check_quota(self, region: str, size: str, properties: dict[str, Any], more: int) -> None:
+    def check_quota(self, region: str, size: str, properties: dict[str, Any], more: int) -> None:
+        """Refuse more cores than are allowed."""
         usage = self.world.usage(region)
         for name in quotas_of(size, properties):
             used, limit = usage[name]
@@ -311,7 +317,8 @@ class Machines:
         found: list[dict[str, Any]] = properties.get("networkProfile", {}).get("networkInterfaces", [])
         return found
 
-    def _disk_parts(self, stored: Stored) -> list[dict[str, Any]]:
+    def disk_parts(self, stored: Stored) -> list[dict[str, Any]]:
+        """The disks of a machine, the system's first."""
         profile = stored.properties.get("storageProfile", {})
         return [part for part in [profile.get("osDisk"), *profile.get("dataDisks", [])] if part]
 

@@ -8,6 +8,7 @@ from typing import Any
 from elspeth.testing.arm.faults import Refusal
 from elspeth.testing.arm.machines import Machines, check_reservation, in_region
 from elspeth.testing.arm.paths import Target
+from elspeth.testing.arm.scale_sets import ScaleSets
 from elspeth.testing.arm.world import Operation, Stored, World, family_of
 
 GROUPS = "Microsoft.Resources/resourceGroups"
@@ -15,8 +16,10 @@ VMS = "Microsoft.Compute/virtualMachines"
 NICS = "Microsoft.Network/networkInterfaces"
 NETWORKS = "Microsoft.Network/virtualNetworks"
 IMAGES = "Microsoft.Compute/images"
+SETS = "Microsoft.Compute/virtualMachineScaleSets"
 KINDS = {kind.lower(): kind for kind in (
-    GROUPS, VMS, NICS, NETWORKS, IMAGES, "Microsoft.Compute/disks", "Microsoft.Network/publicIPAddresses",
+    GROUPS, VMS, SETS, NICS, NETWORKS, IMAGES, "Microsoft.Compute/disks",
+    "Microsoft.Network/publicIPAddresses",
     "Microsoft.Network/virtualNetworks/subnets",
 )}  # fmt: skip
 
@@ -27,6 +30,7 @@ class Resources:
     def __init__(self, world: World) -> None:
         self.world = world
         self.machines = Machines(world)
+        self.sets = ScaleSets(world, self.machines)
 
     def get(self, target: Target, query: Mapping[str, str]) -> dict[str, Any]:
         """One resource as it is shown."""
@@ -61,6 +65,10 @@ class Resources:
             self._need_group(target)
         if stored is None and target.kind != "Microsoft.Network/virtualNetworks/subnets":
             self._check_region(target, body)
+        if target.kind.lower() == SETS.lower():
+            if stored is None:
+                return True, self.sets.create(target, body)
+            return False, self.sets.update(stored, body)
         if target.kind.lower() == VMS.lower():
             if stored is None:
                 return True, self.machines.create(target, body)[1]
@@ -75,6 +83,8 @@ class Resources:
         _check_conditions(stored, conditions)
         if target.kind.lower() == VMS.lower():
             return self.machines.delete(stored)
+        if target.kind.lower() == SETS.lower():
+            return self.sets.delete(stored)
         if target.kind.lower() == NICS.lower():
             check_reservation(self.world, stored, "")
             if "virtualMachine" in stored.properties:

@@ -16,6 +16,7 @@ from typing_extensions import is_typeddict as is_extended_typeddict
 _ROOMS = {"compute": (compute_types, compute_models), "network": (network_types, network_models)}
 _BY_RESOURCE = {
     "microsoft.compute/virtualmachines": ("compute", "VirtualMachine"),
+    "microsoft.compute/virtualmachinescalesets": ("compute", "VirtualMachineScaleSet"),
     "microsoft.compute/disks": ("compute", "Disk"),
     "microsoft.compute/images": ("compute", "Image"),
     "microsoft.network/networkinterfaces": ("network", "NetworkInterface"),
