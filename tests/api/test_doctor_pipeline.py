@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
 from elspeth.api.doctor import Verdict
@@ -10,7 +11,7 @@ from elspeth.providers.azure_blob.client import AzureBlobClient
 from elspeth.testing.azurite import ACCOUNT, Azurite
 
 
-def test_credentials_and_roles(azurite: Azurite, tmp_path: Path) -> None:
+def test_credentials_and_roles(azurite: Azurite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with AzureBlobClient(connection_string=azurite.connection_string) as client:
         client.create_container("doctor")
         read_only = client.generate_sas("doctor", "", "rl")
@@ -31,6 +32,8 @@ def test_credentials_and_roles(azurite: Azurite, tmp_path: Path) -> None:
         "source": {"plugin": "azure_blob", "on_success": "good", "options": by_sas},
         "sinks": {name: {"plugin": "azure_blob", "options": options} for name, options in sinks.items()},
     }
+    monkeypatch.setenv("AZURE_STORAGE_SAS_TOKEN", read_only)
+    document["landscape"] = {"anchor": f"{azurite.url}/doctor/heads"}
     document["sinks"]["local"] = {"plugin": "json", "options": {"path": "x.jsonl"}}
     file = tmp_path / "pipeline.yaml"
     file.write_text(yaml.safe_dump(document), encoding="utf-8")
@@ -41,7 +44,9 @@ def test_credentials_and_roles(azurite: Azurite, tmp_path: Path) -> None:
         "sink refused": Verdict.FAIL,
         "sink nowhere": Verdict.FAIL,
         "sink wrong": Verdict.FAIL,
+        "landscape.anchor": Verdict.FAIL,
     }
+    assert "Storage Blob Data Contributor" in checks["landscape.anchor"].remedy
     assert checks["source source"].what == f"sas_token may read {azurite.url}/doctor"
     assert "Storage Blob Data Contributor" in checks["sink refused"].remedy
     assert "create the container" in checks["sink nowhere"].remedy

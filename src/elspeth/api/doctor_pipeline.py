@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from elspeth.api.anchors import is_url, probe_anchor
 from elspeth.api.doctor import Check, Verdict
 from elspeth.api.vault import fetch_secrets
 from elspeth.contracts.errors import ElspethError
@@ -23,7 +24,17 @@ def examine_pipeline(path: str | os.PathLike[str], environ: Mapping[str, str] | 
     return [
         *_probe(catalog, "source", settings.sources),
         *_probe(catalog, "sink", settings.sinks),
+        *_probe_anchor(settings.landscape.anchor),
     ]
+
+
+def _probe_anchor(setting: str | None) -> Iterator[Check]:
+    if setting is None or not is_url(setting):
+        return
+    try:
+        yield Check("landscape.anchor", Verdict.OK, probe_anchor(setting))
+    except ElspethError as error:
+        yield Check("landscape.anchor", Verdict.FAIL, error.what, error.fix)
 
 
 def _probe(catalog: PluginCatalog, kind: Any, nodes: Mapping[str, Any]) -> Iterator[Check]:

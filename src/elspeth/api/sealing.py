@@ -4,10 +4,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from elspeth.api.anchors import open_anchor
 from elspeth.api.keys import KEY_VARIABLE
 from elspeth.core.config.runtime import LandscapeSettings
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.ledger.anchors import Anchor, anchor_of
+from elspeth.core.landscape.ledger.anchors import Anchor
 from elspeth.core.landscape.ledger.heads import SigningKey
 
 
@@ -26,9 +27,9 @@ class Sealing:
 def sealing(settings: LandscapeSettings, environ: Mapping[str, str] | None = None) -> Sealing:
     """What ``landscape.signing_key`` (else ELSPETH_SIGNING_KEY) and ``landscape.anchor`` ask for.
 
-    Raises UsageError for a key that is not there, is none, or that others may read: before
-    anything is written.
+    Raises UsageError for a key that is not there, is none, or that others may read, and LandscapeError for
+    an anchor that can't be written to: before anything is written.
     """
     path = settings.signing_key or (os.environ if environ is None else environ).get(KEY_VARIABLE)
     key = SigningKey.load(path) if path else None
-    return Sealing(key, (anchor_of(settings.anchor),) if settings.anchor else ())
+    return Sealing(key, (open_anchor(settings.anchor),) if settings.anchor else ())

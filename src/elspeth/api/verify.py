@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from elspeth.api.anchors import anchored as anchored_in
 from elspeth.api.database import default_database_url
 from elspeth.api.keys import public_key
 from elspeth.contracts.errors import LandscapeError, NotFoundError, UsageError
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.ledger.anchors import read_anchors
 from elspeth.core.landscape.ledger.findings import Finding, Report, RunReport
 from elspeth.core.landscape.ledger.proofs import (
     ProofReport,
@@ -37,11 +37,11 @@ def verify(
     """Check every record of a run, or (None) of the whole database, against its tree heads.
 
     ``key``: a public key (a file, or its text) that must have signed every head. ``anchor``: a file
-    of anchored heads that must be found. What is wrong is in the report, not raised. Raises
-    NotFoundError for an unknown run or landscape, UsageError for a key or a file that can't be used.
+    or container (URL) of anchored heads that must be found. What is wrong is in the report, not raised.
+    Raises NotFoundError for an unknown run or landscape, UsageError for a key or a file that can't be used.
     """
     verifier = None if key is None else public_key(key)
-    anchored = [] if anchor is None else list(read_anchors(anchor))
+    anchored = [] if anchor is None else anchored_in(os.fspath(anchor))
     url = database or default_database_url()
     try:
         db = LandscapeDB.from_url(url, create=False)
@@ -73,7 +73,7 @@ def verify_proof(
     that holds no proof or not the whole of one.
     """
     verifier = None if key is None else public_key(key)
-    anchored = None if anchor is None else list(read_anchors(anchor))
+    anchored = None if anchor is None else anchored_in(os.fspath(anchor))
     try:
         text = Path(path).read_bytes().decode("utf-8")
     except FileNotFoundError as error:

@@ -116,18 +116,19 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with owner.lock:
             fault = owner.choose(self.command, self.path)
-        status: int | None = None
-        try:
-            if fault is Fault.BUSY:
-                status = 503
-                self._refuse()
-            elif fault is Fault.RESET:
-                self._hang_up()
-            else:
-                status = self._forward(body, fault)
-        finally:
-            with owner.lock:
-                owner.seen.append(Exchange(self.command, self.path, dict(self.headers), fault, status))
+        if fault is Fault.BUSY:
+            self._note(fault, 503)
+            self._refuse()
+        elif fault is Fault.RESET:
+            self._note(fault, None)
+            self._hang_up()
+        else:
+            self._forward(body, fault)
+
+    def _note(self, fault: Fault, status: int | None) -> None:
+        """Before the answer is sent: whoever has it finds the exchange among those that were seen."""
+        with self.owner.lock:
+            self.owner.seen.append(Exchange(self.command, self.path, dict(self.headers), fault, status))
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _handle
 
@@ -149,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.shutdown(socket.SHUT_RDWR)
 
-    def _forward(self, body: bytes, fault: Fault) -> int:
+    def _forward(self, body: bytes, fault: Fault) -> None:
         upstream = http.client.HTTPConnection(urlsplit(self.owner.upstream).netloc, timeout=30)
         try:
             upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -161,11 +162,11 @@ class _Handler(BaseHTTPRequestHandler):
             data = answer.read()
         finally:
             upstream.close()
+        self._note(fault, answer.status)
         if fault is Fault.LOST:
             self._hang_up()
         else:
             self._answer(answer, data, fault)
-        return answer.status
 
     def _answer(self, answer: http.client.HTTPResponse, data: bytes, fault: Fault) -> None:
         self.send_response_only(answer.status, answer.reason)

@@ -44,9 +44,12 @@ def verify(  # noqa: PLR0913  # one parameter per option
         ),
     ] = None,
     anchor: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            "--anchor", metavar="FILE", help="Anchored heads that must be found here.", show_default=False
+            "--anchor",
+            metavar="PLACE",
+            help="Anchored heads that must be found here: a file, or a container's URL.",
+            show_default=False,
         ),
     ] = None,
     run: Annotated[
@@ -84,7 +87,7 @@ def _is_file(what: str) -> bool:
     return Path(what).is_file() or "/" in what or what.endswith((".txt", ".tlog-proof"))
 
 
-def _verify_proof(what: str, key: str | None, anchor: Path | None, run: str | None, *, as_json: bool) -> int:
+def _verify_proof(what: str, key: str | None, anchor: str | None, run: str | None, *, as_json: bool) -> int:
     from elspeth.api.verify import proof_dict, verify_proof  # noqa: PLC0415
 
     report = verify_proof(what, key=key, anchor=anchor, run=run)

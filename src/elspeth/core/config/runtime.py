@@ -53,7 +53,8 @@ class LandscapeSettings(Settings):
     )
     anchor: Text | None = Field(
         None,
-        description="A file outside the database that each head is also appended to, or `stdout`.",
+        description="Where each head also goes, outside the database: a file (it is appended to), `stdout`,"
+        " or the URL of an Azure container (`https://ACCOUNT.blob.core.windows.net/CONTAINER/PREFIX`).",
     )
     export: ExportSettings = Field(
         default_factory=lambda: ExportSettings(), description="A copy of the record after each run."

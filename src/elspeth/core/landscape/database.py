@@ -88,6 +88,7 @@ class LandscapeDB:
 
     def close(self) -> None:
         """Give back every connection. An in-memory landscape is gone after this."""
+        self.proof.release()
         self.engine.dispose()
 
     @contextmanager

@@ -10,11 +10,12 @@ from elspeth.providers.azure_blob.downloads import Downloads
 from elspeth.providers.azure_blob.errors import BlobChangedError, BlobNotFoundError
 from elspeth.providers.azure_blob.listing import Listing
 from elspeth.providers.azure_blob.queries import Queries
+from elspeth.providers.azure_blob.retention import Retentions
 from elspeth.providers.azure_blob.sas import Signatures
 from elspeth.providers.azure_blob.uploads import Label, Uploads
 
 
-class AzureBlobClient(Uploads, Downloads, Copies, Listing, Appends, Signatures, Queries):
+class AzureBlobClient(Uploads, Downloads, Copies, Listing, Appends, Signatures, Queries, Retentions):
     """Azure Blob Storage, by plain methods. Safe to use from several threads; nothing connects before a call.
 
     What can be tried again is tried again (with back-off and Retry-After), also where the answer of a write

@@ -42,6 +42,8 @@ class BlobInfo:
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     """Only from a listing that was asked for them."""
+    immutable_until: datetime | None = None
+    legal_hold: bool = False
 
     @property
     def state(self) -> BlobState:
@@ -91,6 +93,10 @@ def info_of(container: str, properties: Any) -> BlobInfo:
         deleted=bool(properties.deleted),
         leased=bool(lease and lease.status == "locked"),
         metadata=dict(properties.metadata or {}),
+        immutable_until=properties.immutability_policy.expiry_time
+        if properties.immutability_policy
+        else None,
+        legal_hold=bool(properties.has_legal_hold),
     )
 
 

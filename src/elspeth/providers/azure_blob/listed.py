@@ -64,6 +64,8 @@ def _info(container: str, blob: Element) -> BlobInfo:
         leased=get("LeaseStatus") == "locked",
         metadata=metadata or {},
         tags=tags or {},
+        immutable_until=_moment(get("ImmutabilityPolicyUntilDate", "")),
+        legal_hold=get("LegalHold") == "true",
     )
 
 

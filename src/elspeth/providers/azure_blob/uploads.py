@@ -23,6 +23,7 @@ from elspeth.providers.azure_blob.blocks import (
 from elspeth.providers.azure_blob.calls import Attempt
 from elspeth.providers.azure_blob.errors import BlobError
 from elspeth.providers.azure_blob.info import Uploaded, quoted
+from elspeth.providers.azure_blob.retention import Retention
 
 WRITE_KEY = "elspeth_write"
 SHA256_KEY = "elspeth_sha256"
@@ -41,6 +42,7 @@ class Label:
     tags: Mapping[str, str] = field(default_factory=dict)
     tier: str | None = None
     if_match: str | None = None
+    retention: Retention | None = None
 
     def arguments(self, sha256: str, write: str) -> dict[str, Any]:
         """The library's arguments, with the content's hash and the mark of this write in the metadata."""
@@ -50,6 +52,7 @@ class Label:
             "metadata": known,
             **({"tags": dict(self.tags)} if self.tags else {}),
             **({"standard_blob_tier": StandardBlobTier(self.tier)} if self.tier else {}),
+            **(self.retention.arguments() if self.retention else {}),
         }
 
 

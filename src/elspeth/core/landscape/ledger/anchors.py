@@ -6,7 +6,7 @@ never has one that the database lacks, unless somebody took that away.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -86,6 +86,11 @@ def read_anchors(path: str | os.PathLike[str]) -> Iterator[Checkpoint]:
         raise NotFoundError(f"there is no anchor file at {path}") from error
     except OSError as error:
         raise UsageError(f"the anchor file {path} can't be read: {error.strerror}") from error
+    yield from anchored_heads(lines, f"the anchor file {path}")
+
+
+def anchored_heads(lines: Iterable[bytes], where: str) -> Iterator[Checkpoint]:
+    """The heads in these lines, other things passed over. Raises UsageError for a head that is torn."""
     for number, line in enumerate(lines, start=1):
         if not line.startswith(b'{"origin":"elspeth/'):
             continue
@@ -93,8 +98,8 @@ def read_anchors(path: str | os.PathLike[str]) -> Iterator[Checkpoint]:
             found = orjson.loads(line)
             checkpoint = parse_note(found["note"])
         except (orjson.JSONDecodeError, NoteError, KeyError, TypeError) as error:
-            raise UsageError(f"line {number} of the anchor file {path} holds no head: {error}") from error
+            raise UsageError(f"line {number} of {where} holds no head: {error}") from error
         stated = (found.get("origin"), found.get("size"), found.get("root"))
         if stated != (checkpoint.origin, checkpoint.size, checkpoint.root.hex()):
-            raise UsageError(f"line {number} of the anchor file {path} contradicts itself")
+            raise UsageError(f"line {number} of {where} contradicts itself")
         yield checkpoint

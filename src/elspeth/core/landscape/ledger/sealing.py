@@ -87,6 +87,12 @@ class Proof:
         for anchor in self.anchors:
             anchor.put(head)
 
+    def release(self) -> None:
+        """The landscape is closed: so are the anchors that have something to close."""
+        for anchor in self.anchors:
+            if close := getattr(anchor, "close", None):
+                close()
+
     def _take(self, connection: Connection, run_no: int) -> Ledger:
         with self._lock:
             ledger = self._ledgers.pop(run_no, None)
