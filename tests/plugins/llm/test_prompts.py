@@ -149,7 +149,7 @@ def test_output_that_would_overwrite_a_field_is_refused() -> None:
     transform = LLMTransform({"model": "m", "base_url": "http://x/v1", "prompt_template": "{{ row.a }}"})
     transform.node_id = "ask"
     incoming = PluginSchema(SchemaMode.FLEXIBLE, (FieldSpec("a"), FieldSpec("llm_response_model")))
-    with pytest.raises(ConfigurationError, match="the answer of ask would overwrite 'llm_response_model'"):
+    with pytest.raises(ConfigurationError, match="the answer would overwrite 'llm_response_model'"):
         transform.output_schema(incoming)
     promised = transform.output_schema(PluginSchema(SchemaMode.FLEXIBLE, (FieldSpec("a"),)))
     assert FieldSpec("llm_response", FieldType.STR) in promised.fields

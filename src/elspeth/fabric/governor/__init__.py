@@ -1,6 +1,6 @@
 """How fast, how much at once and for how much money outside services are called, for all callers."""
 
-from elspeth.fabric.governor.adaptive import AdaptiveLimit
+from elspeth.fabric.governor.adaptive import LONGEST_PAUSE_S, AdaptiveLimit
 from elspeth.fabric.governor.breaker import BreakerState, CircuitBreaker
 from elspeth.fabric.governor.buckets import Bucket
 from elspeth.fabric.governor.budget import Budget, BudgetExceededError, Reservation
@@ -8,6 +8,7 @@ from elspeth.fabric.governor.prices import Price, PriceTable, UnknownPriceError
 from elspeth.fabric.governor.service import Governor, ServiceGovernor, ServiceLimits, ServiceState
 
 __all__ = [
+    "LONGEST_PAUSE_S",
     "AdaptiveLimit",
     "BreakerState",
     "Bucket",

@@ -137,7 +137,7 @@ def http_failure(status: int, body: Any, headers: Mapping[str, str], now: dateti
     failure = Failure(
         kind, text[:_LONGEST_MESSAGE], status, code, request_id=headers.get("x-request-id") or headers.get(
             "apim-request-id"))  # fmt: skip
-    if failure.feedback is Feedback.THROTTLED:
+    if failure.retryable:
         return replace(failure, retry_after=retry_after(headers, now or datetime.now(UTC)))
     return failure
 

@@ -12,7 +12,7 @@ from typing import Any
 from elspeth.contracts.errors import CanonicalError
 from elspeth.contracts.results import TransformResult
 from elspeth.core.landscape.call_journal import KnownKey
-from elspeth.fabric.governor import BudgetExceededError, ServiceGovernor
+from elspeth.fabric.governor import LONGEST_PAUSE_S, BudgetExceededError, ServiceGovernor
 from elspeth.plugins.llm.caching import AnswerCache, unpaid
 from elspeth.plugins.llm.calling import CallSource
 from elspeth.plugins.llm.completion import Answer
@@ -350,7 +350,8 @@ class Pump:
         else:
             delay = self._retries.delay(ask.attempt, self._random)
             ask.attempt += 1
-        self._loop.call_later(max(delay, failure.retry_after or 0.0), self._again, ask)
+        asked = min(failure.retry_after or 0.0, LONGEST_PAUSE_S)
+        self._loop.call_later(max(delay, asked), self._again, ask)
 
     def _again(self, ask: Ask) -> None:
         if self._stopped is not None:
