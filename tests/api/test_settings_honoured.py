@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from elspeth import validate
+from elspeth import run, validate
 from elspeth.api.assemble import assemble
-from elspeth.contracts.errors import ConfigurationError
+from elspeth.contracts.errors import ConfigurationError, NotFoundError
 
 PIPELINE = """
 source: {plugin: csv, options: {path: in.csv}}
@@ -40,6 +40,20 @@ def test_what_is_not_there_is_refused(setting: str, why: str) -> None:
     assert problem.location is not None
     assert problem.location.line > 3
     assert problem.fix
+
+
+def test_a_replay_of_nothing_is_refused_also_where_nobody_calls_out() -> None:
+    Path("p.yaml").write_text(f"{PIPELINE}run_mode: replay\nreplay_from: nope\n")
+    with pytest.raises(NotFoundError, match="there is no run 'nope'"):
+        run("p.yaml")
+
+
+def test_unknown_options_are_told_by_the_names_that_a_file_has() -> None:
+    Path("p.yaml").write_text(PIPELINE.replace("path: in.csv", "path: in.csv, zzz: 1"))
+    with pytest.raises(ConfigurationError) as caught:
+        validate("p.yaml")
+    (problem,) = caught.value.problems
+    assert problem.fix.startswith("known here: schema, ")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_files(tmp_path: Path) -> None:
     assert "class LoudVoice(BaseTransform)" in written[1].read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("kind", ["transform", "source"])
+@pytest.mark.parametrize("kind", ["transform", "source", "sink"])
 def test_package_passes_its_own_test(tmp_path: Path, kind: Any) -> None:
     package = scaffold_plugin("loud", tmp_path, kind)[0].parent
     out = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", cwd=package, path=[])
@@ -45,7 +45,7 @@ def test_package_passes_its_own_test(tmp_path: Path, kind: Any) -> None:
     assert "failed" not in out
 
 
-@pytest.mark.parametrize("kind", ["transform", "source"])
+@pytest.mark.parametrize("kind", ["transform", "source", "sink"])
 def test_entry_point_is_found(tmp_path: Path, kind: Any) -> None:
     package = scaffold_plugin("loud", tmp_path, kind)[0].parent
     # What an installer would leave behind, made from the project file itself.
@@ -112,5 +112,5 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
 
 
 def test_kind_without_template(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no template for a sink"):
-        scaffold_plugin("loud", tmp_path, "sink")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="there is no template for a gate"):
+        scaffold_plugin("loud", tmp_path, "gate")  # type: ignore[arg-type]

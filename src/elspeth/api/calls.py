@@ -25,6 +25,8 @@ def prepare_calls(db: LandscapeDB, assembled: Assembled, resumed: str | None = N
         plugin for plugin in assembled.assembly.transforms.values() if hasattr(plugin, "governor")
     ]
     if not callers:
+        if settings.run_mode is not RunMode.LIVE:
+            LandscapeReader(db).run(settings.replay_from or "latest")
         return
     governor = governor_of(settings)
     if resumed is not None:

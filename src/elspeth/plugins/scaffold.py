@@ -9,13 +9,22 @@ from typing import Literal
 
 from elspeth.contracts.errors import UsageError
 from elspeth.plugins.registry import load_catalog
-from elspeth.plugins.scaffold_templates import PROJECT, SOURCE, SOURCE_TEST, TRANSFORM, TRANSFORM_TEST
+from elspeth.plugins.scaffold_templates import (
+    PROJECT,
+    SINK,
+    SINK_TEST,
+    SOURCE,
+    SOURCE_TEST,
+    TRANSFORM,
+    TRANSFORM_TEST,
+)
 
-ScaffoldKind = Literal["transform", "source"]
+ScaffoldKind = Literal["transform", "source", "sink"]
 
 _TEMPLATES: Mapping[str, tuple[str, str]] = {
     "transform": (TRANSFORM, TRANSFORM_TEST),
     "source": (SOURCE, SOURCE_TEST),
+    "sink": (SINK, SINK_TEST),
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 

@@ -117,3 +117,60 @@ class Test${cls}(SourceContract):
     def make(self, directory: Path) -> $cls:
         return $cls({"count": 5})
 """
+
+SINK = '''\
+"""The sink ``$name``."""
+
+from collections.abc import Sequence
+
+from elspeth.contracts import PluginContext, Row, RowFailure
+from elspeth.plugins.hookspecs import hookimpl
+from elspeth.plugins.sinks.file_sink import FileSink, FileSinkOptions
+from pydantic import Field
+
+
+class ${cls}Options(FileSinkOptions):
+    field: str = Field(description="The text field to write.")
+
+
+class $cls(FileSink):
+    """A line for each row: one of its fields, quoted."""
+
+    name = "$name"
+    options_model = ${cls}Options
+
+    def write(self, rows: Sequence[Row], ctx: PluginContext) -> list[RowFailure]:
+        failures = []
+        for index, row in enumerate(rows):
+            value = row.get(self.options.field)
+            if isinstance(value, str):
+                self._put(f"{value!r}\\n".encode(), 1)
+            else:
+                failures.append(RowFailure(index, f"field '{self.options.field}' holds no text"))
+        return failures
+
+
+@hookimpl
+def elspeth_sinks() -> list[type]:
+    return [$cls]
+'''
+
+SINK_TEST = """\
+from collections.abc import Sequence
+from pathlib import Path
+
+from elspeth.contracts import Row
+from elspeth.testing import SinkContract
+from $module import $cls
+
+
+class Test${cls}(SinkContract):
+    def make(self, directory: Path) -> $cls:
+        return $cls({"path": str(directory / "out.txt"), "field": "note"})
+
+    def rows(self) -> Sequence[Row]:
+        return [{"note": "one"}, {"note": "two", "id": 2}, {"note": ""}]
+
+    def bad_row(self) -> Row:
+        return {"note": 5}
+"""

@@ -21,7 +21,9 @@ def plugin() -> None:
 @app.command(epilog=examples(NEW))
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is called in pipeline files.")],
-    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="transform or source.")] = "transform",
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="KIND", help="transform, source or sink.")
+    ] = "transform",
     directory: Annotated[
         Path, typer.Option("--directory", metavar="DIR", help="Where to put the package.")
     ] = Path(),

@@ -77,7 +77,7 @@ def keys_at(path: Sequence[str | int], model: type[BaseModel] = PipelineSettings
     below = model_of(annotation_at(path, model))
     if below is None:
         return ()
-    names = tuple(below.model_fields)
+    names = tuple(field.alias or name for name, field in below.model_fields.items())
     return (*SHORT_FORMS, *names) if below is PipelineSettings else names
 
 

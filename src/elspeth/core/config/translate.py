@@ -151,6 +151,8 @@ class _Translator(Complaint):
     def _remedy(self, wanted: str, value: Any) -> str:
         if value is None:
             return "give it a value, or take the key out"
+        if wanted == _TYPES["dict_type"] and isinstance(value, list):
+            return "write `name: {…}` for each, not a list"
         if wanted == "text" and isinstance(value, dict | list):
             return ""
         return _REMEDIES.get(wanted, "")

@@ -195,6 +195,8 @@ class _Wirer:
         guess = meant(name, [*self.written, *self.roster.queues])
         if node is not None and node.node_type is not NodeType.GATE:
             fix = f"add `on_success: {name}` to {node.title}"
+        elif node is not None:
+            fix = f"route a label of {node.title} to a connection, and read that; or take `input` out"
         elif guess and guess not in self.roster.sinks:
             fix = f"did you mean '{guess}'?"
         else:
