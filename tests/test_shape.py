@@ -3,6 +3,7 @@
 import ast
 import statistics
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,23 @@ def test_names_say_something() -> None:
 def test_every_package_says_what_it_is_in_an_init_file() -> None:
     packages = {path.parent for path in SOURCES}
     assert {name_of(package) for package in packages if not (package / "__init__.py").is_file()} == set()
+
+
+def test_files_do_not_import_each_other_in_circles() -> None:
+    """Imports for type checkers and in functions count too."""
+    modules = {
+        ".".join(path.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__"): path
+        for path in SOURCES
+    }
+    imports: dict[str, set[str]] = {name: set() for name in modules}
+    for name, path in modules.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                wanted = {f"{node.module}.{alias.name}" for alias in node.names}
+                imports[name] |= {
+                    one if one in modules else node.module for one in wanted if node.module in modules
+                } - {name}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(f"a circle of imports: {' → '.join(error.args[1])}")

@@ -27,8 +27,7 @@ from elspeth.engine.executors.sightings import Lookout, VariantErrorExit, Varian
 from elspeth.engine.executors.sink import SinkStep
 from elspeth.engine.executors.source import SourceStep
 from elspeth.engine.executors.transform import TransformStep
-from elspeth.engine.joins import JoinPlan
-from elspeth.engine.live import LiveToken
+from elspeth.engine.live import JoinPlan, LiveToken
 from elspeth.engine.retry import Retry
 from elspeth.engine.steps import Discard, ErrorExit, Step, Workshop
 

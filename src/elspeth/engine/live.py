@@ -1,13 +1,11 @@
-"""A token on its way through the engine, and what the tokens of one group share."""
+"""A token on its way through the engine, what branches of a fork share (`joins`), and a commit's tokens."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from elspeth.contracts.plugins import Row
 from elspeth.core.landscape.paths import Path
-
-if TYPE_CHECKING:
-    from elspeth.engine.joins import JoinContext
 
 
 class LiveToken:
@@ -78,6 +76,70 @@ class LiveToken:
         token.parent_no = self.token_no
         token._root = root
         return token
+
+
+class Joiner(Protocol):
+    """The coalesce behind a group."""
+
+    @property
+    def node_id(self) -> str: ...
+    def settle(self, group: "JoinGroup") -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JoinPlan:
+    """What is known before any token comes: per exit of one route, the doors that it can reach."""
+
+    joiner: Joiner
+    doors: tuple[frozenset[str], ...]
+
+
+class JoinGroup:
+    """The branches of one forked token on their way to one coalesce.
+
+    ``arrived`` maps doors to the tokens that wait there, ``alive`` counts living tokens per exit.
+    ``deadline`` is a time of the engine's clock, or None. A group that is ``closed`` merges nothing
+    more; ``failure`` is why it came to nothing (None while it is open, and if it was merged).
+    """
+
+    __slots__ = ("alive", "arrived", "closed", "deadline", "failure", "outer", "parent", "plan")
+
+    def __init__(self, plan: JoinPlan, parent: LiveToken) -> None:
+        self.plan = plan
+        self.parent = parent
+        self.outer = parent.join
+        self.alive = [1] * len(plan.doors)
+        self.arrived: dict[str, LiveToken] = {}
+        self.deadline: int | None = None
+        self.closed = False
+        self.failure: Mapping[str, Any] | None = None
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Row and number of the token that was forked: unique in a run per coalesce."""
+        return self.parent.row_no, self.parent.token_no
+
+    def reachable(self) -> frozenset[str]:
+        """The doors at which a token may still arrive for the first time."""
+        open_doors = (doors for doors, count in zip(self.plan.doors, self.alive, strict=True) if count > 0)
+        return frozenset().union(*open_doors) - self.arrived.keys()
+
+    def change(self, exit_index: int, by: int) -> None:
+        """More (or fewer) living tokens come from this exit."""
+        self.alive[exit_index] += by
+        if by < 0 and not self.closed:
+            self.plan.joiner.settle(self)
+
+
+class JoinContext:
+    """A token's membership in a group, by the exit that it came from, and the context around that."""
+
+    __slots__ = ("exit_index", "group", "outer")
+
+    def __init__(self, group: JoinGroup, exit_index: int, outer: "JoinContext | None") -> None:
+        self.group = group
+        self.exit_index = exit_index
+        self.outer = outer
 
 
 @dataclass(slots=True)

@@ -13,8 +13,7 @@ from elspeth.engine.executors.aggregation import AggregationStep
 from elspeth.engine.executors.coalesce import CoalesceStep
 from elspeth.engine.executors.concurrent import ConcurrentStep
 from elspeth.engine.executors.sink import SinkStep
-from elspeth.engine.joins import JoinContext, JoinGroup, JoinPlan
-from elspeth.engine.live import LiveToken
+from elspeth.engine.live import JoinContext, JoinGroup, JoinPlan, LiveToken
 from elspeth.engine.steps import Held, Workshop
 
 Chain = Sequence[Sequence[Any]]

@@ -7,8 +7,7 @@ import orjson
 
 from elspeth.engine.assembly import Machine
 from elspeth.engine.executors.aggregation import AggregationStep
-from elspeth.engine.joins import JoinContext, JoinGroup
-from elspeth.engine.live import LiveToken
+from elspeth.engine.live import JoinContext, JoinGroup, LiveToken
 from elspeth.engine.steps import Workshop
 
 

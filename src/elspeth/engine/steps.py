@@ -13,8 +13,8 @@ from elspeth.core.clock import Clock, instant
 from elspeth.core.landscape.paths import Event, PathBook
 from elspeth.core.landscape.paths import Step as PathStep
 from elspeth.core.secrets import Redactor
-from elspeth.engine.joins import JoinContext, leave
-from elspeth.engine.live import LiveToken, Pending
+from elspeth.engine.joins import leave
+from elspeth.engine.live import JoinContext, LiveToken, Pending
 from elspeth.engine.timers import Timers
 
 PLUGIN_BUG = "this is a bug in the plugin: an expected failure is returned as TransformResult.error(reason)"

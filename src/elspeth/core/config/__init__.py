@@ -1,6 +1,7 @@
 """Pipeline files: reading them strictly, with a place and a remedy for everything that is wrong."""
 
-from elspeth.core.config.assigning import HASH_VERSION, Assigner, bucket_of, exposure_bucket
+from elspeth.core.config.assigning import Assigner
+from elspeth.core.config.buckets import HASH_VERSION, bucket_of, exposure_bucket
 from elspeth.core.config.document import KeyPath
 from elspeth.core.config.experiments import ExperimentConfig, MetricConfig, VariantConfig
 from elspeth.core.config.json_schema import pipeline_json_schema

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from elspeth.core.config.assigning import bucket_of
+from elspeth.core.config.buckets import bucket_of
 from elspeth.core.config.models_base import Settings, StepName, Text, broken_rule, shown
 
 

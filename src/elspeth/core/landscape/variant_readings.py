@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, text
 
-from elspeth.core.config.assigning import unit_key
+from elspeth.core.config.buckets import unit_key
 from elspeth.core.landscape.database import LandscapeDB
 
 _READINGS = text(

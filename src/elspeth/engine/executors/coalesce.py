@@ -13,8 +13,8 @@ from elspeth.core.config import CoalesceSettings
 from elspeth.core.landscape.paths import Origin
 from elspeth.core.landscape.paths import Step as PathStep
 from elspeth.engine.executors.source import may_nest
-from elspeth.engine.joins import JoinGroup, leave
-from elspeth.engine.live import LiveToken
+from elspeth.engine.joins import leave
+from elspeth.engine.live import JoinGroup, LiveToken
 from elspeth.engine.steps import ErrorExit, Held, Step, Workshop
 
 

@@ -11,8 +11,8 @@ from elspeth.core.canonical import canonical
 from elspeth.core.expressions import EVALUATION_ERRORS, Expression, describe, label_of
 from elspeth.core.landscape.paths import Event, Origin
 from elspeth.core.landscape.paths import Step as PathStep
-from elspeth.engine.joins import JoinPlan, contexts_of
-from elspeth.engine.live import LiveToken
+from elspeth.engine.joins import contexts_of
+from elspeth.engine.live import JoinPlan, LiveToken
 from elspeth.engine.steps import Discard, ErrorExit, Step, Workshop
 
 

@@ -1,0 +1,48 @@
+"""Where a unit falls: the same in every process, on every machine, in every release."""
+
+from decimal import Decimal
+from hashlib import sha256
+from typing import NamedTuple
+
+HASH_VERSION = 1
+"""On record with every assignment: which formula made it. It changes if the formula ever does."""
+
+FINE = 10_000
+_CENTI = Decimal("0.01")
+
+
+class Bucket(NamedTuple):
+    """Where a unit falls: ``bucket`` of 100, and of 100 within that."""
+
+    bucket: int
+    sub_bucket: int
+
+    @property
+    def fine(self) -> int:
+        """Of 10,000; compared with weights in hundredths of a percent."""
+        return self.bucket * 100 + self.sub_bucket
+
+
+def bucket_of(experiment_id: str, unit: str) -> Bucket:
+    """SHA-256 of ``experiment_id:unit``, modulo 100, and the next two decimal digits."""
+    number = int.from_bytes(sha256(f"{experiment_id}:{unit}".encode()).digest(), "big") % FINE
+    return Bucket(number % 100, number // 100)
+
+
+def exposure_bucket(experiment_id: str, unit: str) -> int:
+    """Of 10,000. The salt is another one, so that more exposure moves no unit between variants."""
+    number = int.from_bytes(sha256(f"exposure:{experiment_id}:{unit}".encode()).digest(), "big") % FINE
+    return number % 100 * 100 + number // 100
+
+
+def unit_key(experiment_id: str, unit: str) -> bytes:
+    """8 bytes that stand for a unit where many are counted: the first of the hash that assigns it.
+
+    Among 10^7 units two have the same with probability 3 in 10^6.
+    """
+    return sha256(f"{experiment_id}:{unit}".encode()).digest()[:8]
+
+
+def hundredths(value: int | float) -> int:
+    """A percentage in hundredths, as it was written (0.1 is 10, not 10.000000000000000555)."""
+    return int(Decimal(repr(value)) / _CENTI)
