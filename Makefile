@@ -2,11 +2,12 @@
 
 PYTHON ?= python3.11
 VENV := .venv
+ORACLES := .venv-oracles
 BIN := $(VENV)/bin
 JOBS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup servers demo demo-crash demo-azure demo-fleet demo-llm demo-experiment test check format bench soak lock clean
+.PHONY: help setup servers demo demo-crash demo-azure demo-fleet demo-llm demo-experiment test check format bench soak oracles lock clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,16 +77,27 @@ bench: setup servers  ## measure speed, memory and size; writes docs/performance
 	$(BIN)/python benchmarks/bench_llm.py
 	$(BIN)/python benchmarks/bench_azure.py
 
-soak: setup servers  ## the tests that take minutes
+soak: setup servers oracles  ## the tests that take minutes
 	$(BIN)/pytest -q -m soak
 
-lock: $(VENV)/.python  ## write requirements.lock anew from pyproject.toml
+$(ORACLES)/.locked: requirements-oracles.lock
+	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "$(PYTHON) is not on the PATH" >&2; exit 1; }
+	$(PYTHON) -m venv $(ORACLES)
+	$(ORACLES)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+oracles: $(ORACLES)/.locked  ## statistics against gbstats and Inspect, which need an environment of their own
+	PYTHONPATH=src $(ORACLES)/bin/python -m pytest -q -c tests/oracles/pytest.ini --confcutdir=tests/oracles tests/oracles
+
+lock: $(VENV)/.python  ## write the lock files anew from pyproject.toml
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 	build/lock/bin/uv pip compile pyproject.toml --quiet --no-config --universal --python-version 3.11 \
 	  --all-extras --group dev --generate-hashes --no-header --no-annotate --upgrade -o requirements.lock
+	build/lock/bin/uv pip compile --group apart --quiet --no-config --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --upgrade -o requirements-oracles.lock
 
 clean:  ## remove everything that make made, .venv too
-	rm -rf $(VENV) node_modules build dist benchmarks/.work examples/*/out .elspeth
+	rm -rf $(VENV) $(ORACLES) node_modules build dist benchmarks/.work examples/*/out .elspeth
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -6,6 +6,8 @@ import tomllib
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "elspeth"
 
@@ -36,8 +38,9 @@ def test_what_runs_and_tests_make_is_not_tracked() -> None:
     assert [name for path in tracked_files() if suspects.search(name := str(path.relative_to(ROOT)))] == []
 
 
-def test_the_lock_pins_every_package_by_hash_and_says_not_where_from() -> None:
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-oracles.lock"])
+def test_the_lock_pins_every_package_by_hash_and_says_not_where_from(name: str) -> None:
+    lock = (ROOT / name).read_text(encoding="utf-8")
     assert "://" not in lock
     assert "--index" not in lock
     assert "--find-links" not in lock
@@ -49,13 +52,15 @@ def test_the_lock_pins_every_package_by_hash_and_says_not_where_from() -> None:
 def test_the_lock_covers_every_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     groups = project["dependency-groups"]
+    apart = groups.pop("apart")
     wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
     wanted += [entry for group in groups.values() for entry in group if isinstance(entry, str)]
     for extra in project["project"]["optional-dependencies"].values():
         wanted += [entry for entry in extra if not entry.startswith("elspeth[")]
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    locked = {normal(name) for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
-    assert {normal(re.split(r"[\[<>=~! ]", entry)[0]) for entry in wanted} - locked == set()
+    for name, entries in (("requirements.lock", wanted), ("requirements-oracles.lock", apart)):
+        lock = (ROOT / name).read_text(encoding="utf-8")
+        locked = {normal(found) for found in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)}
+        assert {normal(re.split(r"[\[<>=~! ]", entry)[0]) for entry in entries} - locked == set()
 
 
 def normal(name: str) -> str:
