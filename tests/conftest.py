@@ -159,7 +159,7 @@ class Recording:
             times.extend(range(10 * len(times) + 10, 10 * len(times) + 11 + 10 * step.gap, 10))
             if after is not None:
                 assert step.delta is not None
-                deltas.append([after[name] for name in step.delta.changed])
+                deltas.extend([after[name] for name in step.delta.changed])
                 hashes.append(row_digest(after))
         row_alias, token_alias = more.get("aliases", (None, None))
         self.traces.append(

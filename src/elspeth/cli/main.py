@@ -3,6 +3,7 @@
 0 done · 1 done, with failed or quarantined rows · 2 usage or configuration · 3 internal · 130 interrupted
 """
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -18,6 +19,8 @@ from elspeth.contracts.version import __version__
 
 CLOSED = 141
 """The exit code of a program that was ended because nobody reads its output (128 + SIGPIPE)."""
+
+_FEW_COLLECTIONS = 50_000
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -53,6 +56,8 @@ def root(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (default: this process's) and return its exit code; raises nothing."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # What imports leave behind stays for good: looking at it again and again takes 8 % of the start.
+    gc.set_threshold(_FEW_COLLECTIONS)
     prepare_streams()
     try:
         code = _dispatch(arguments)

@@ -77,8 +77,8 @@ STEP = "node_id = 'tidy' AND status = 'completed'"
             f"UPDATE traces SET deltas = replace(deltas, '\"ok\"', '\"no\"') WHERE {TRACE}",
             "row 1, token 0, step 0 (tidy, attempt 1): the output has hash",
         ),
-        (f"UPDATE traces SET deltas = '[[1]]' WHERE {TRACE}", "1 values are recorded for 2 changed fields"),
-        (f"UPDATE traces SET deltas = NULL WHERE {TRACE}", "its path asks for change 0, there are 0"),
+        (f"UPDATE traces SET deltas = '[1]' WHERE {TRACE}", "1 values are recorded for 2 changed fields"),
+        (f"UPDATE traces SET deltas = NULL WHERE {TRACE}", "0 values are recorded for 2 changed fields"),
         (
             f"UPDATE traces SET payload = '[1]' WHERE {TRACE}",
             "row 1, token 0: a stored row has 1 values for 4",

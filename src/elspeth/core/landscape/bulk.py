@@ -7,6 +7,7 @@ per second for inserts through SQLAlchemy).
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Float, Integer, LargeBinary, Numeric, Table, Text
@@ -39,8 +40,21 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Sequence[An
 
 
 @cache
-def _insert_statement(table: Table) -> str:
-    return f"INSERT INTO {table.name} VALUES ({','.join('?' * len(table.columns))})"
+def _insert_statement(table: Table, places: tuple[int, ...]) -> str:
+    names = [column.name for column in table.columns]
+    return (
+        f"INSERT INTO {table.name} ({', '.join(names[at] for at in places)})"
+        f" VALUES ({', '.join('?' * len(places))})"
+    )
+
+
+def _filled(rows: Sequence[Sequence[Any]]) -> tuple[int, ...]:
+    """The places of the columns in which any row has a value."""
+    return tuple(
+        at
+        for at, value in enumerate(rows[0])
+        if value is not None or set(map(itemgetter(at), rows)) != {None}
+    )
 
 
 def _executemany(connection: Connection, table: Table, rows: Sequence[Sequence[Any]]) -> None:
@@ -51,7 +65,13 @@ def _executemany(connection: Connection, table: Table, rows: Sequence[Sequence[A
         ready = [_as_text(row, times, known) for row in rows]
     raw = connection.connection.driver_connection
     assert raw is not None
-    raw.executemany(_insert_statement(table), ready)
+    # A column of nulls is left out: to bind a null takes the driver 0.3 µs, it looks for an adapter.
+    places = _filled(rows)
+    if 1 < len(places) < len(rows[0]):
+        ready = map(itemgetter(*places), ready)
+    else:
+        places = tuple(range(len(rows[0])))
+    raw.executemany(_insert_statement(table, places), ready)
 
 
 def _as_text(row: Sequence[Any], times: Sequence[int], known: dict[datetime, str]) -> list[Any]:

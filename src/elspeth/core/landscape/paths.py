@@ -36,6 +36,11 @@ class Delta:
     changed: tuple[str, ...] | None
     renamed: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def width(self) -> int:
+        """How many entries of a trace's deltas belong to it."""
+        return 1 if self.changed is None else len(self.changed)
+
     def to_json(self) -> str:
         delta: dict[str, Any] = {"fields": self.fields, "set": self.changed}
         if self.renamed:
@@ -110,7 +115,7 @@ class Path:
             return
         self.in_slot = parent.hashes - 1
         self.hashes = parent.hashes + (step.delta is not None)
-        self.deltas = parent.deltas + (step.delta is not None)
+        self.deltas = parent.deltas + (step.delta.width if step.delta else 0)
         self.times = parent.times + 1 + step.gap
         if step.step_index is not None:
             self.step_index = step.step_index
@@ -195,7 +200,7 @@ def step_rows(run_no: int, path: Path) -> list[tuple[Any, ...]]:
         step, before = here.step, here.parent
         assert step is not None
         assert before is not None
-        delta, delta_slot = (step.delta.to_json(), here.deltas - 1) if step.delta else (None, None)
+        delta, delta_slot = (step.delta.to_json(), before.deltas) if step.delta else (None, None)
         out_slot = None if step.status != "completed" else here.hashes - 1
         start_slot = before.times if step.gap else before.times - 1
         rows.append(

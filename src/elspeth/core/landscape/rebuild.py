@@ -106,7 +106,7 @@ def changes(data: StepData, step: StoredStep) -> Changes | None:
 def _apply(before: Row, step: StoredStep, deltas: list[Any], spot: str) -> Row:
     if step.delta_slot is None or step.fields is None:
         return _whole(deltas, step.delta_slot, spot)
-    values = _delta(deltas, step.delta_slot, spot)
+    values = deltas[step.delta_slot : step.delta_slot + len(step.changed)]
     if len(values) != len(step.changed):
         raise LandscapeError(
             f"{spot}: {len(values)} values are recorded for {len(step.changed)} changed fields"
@@ -119,14 +119,10 @@ def _apply(before: Row, step: StoredStep, deltas: list[Any], spot: str) -> Row:
         raise LandscapeError(f"{spot}: field {error.args[0]!r} is neither in the input nor changed") from None
 
 
-def _delta(deltas: list[Any], slot: int | None, spot: str) -> Any:
+def _whole(deltas: list[Any], slot: int | None, spot: str) -> Row:
     if slot is None or slot >= len(deltas):
         raise LandscapeError(f"{spot}: its path asks for change {slot}, there are {len(deltas)}")
-    return deltas[slot]
-
-
-def _whole(deltas: list[Any], slot: int | None, spot: str) -> Row:
-    row = _delta(deltas, slot, spot)
+    row = deltas[slot]
     if type(row) is not dict:
         raise LandscapeError(f"{spot}: change {slot} is not a whole row")
     return row

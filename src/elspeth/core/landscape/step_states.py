@@ -278,17 +278,17 @@ def _change(
     changed = [
         name for name, value in after.items() if name not in before or dump(value) != dump(before[name])
     ]
-    deltas, slot = _appended(token.deltas, dump_values([after[name] for name in changed]))
+    deltas, slot = _appended(token.deltas, dump_values([after[name] for name in changed])[1:-1])
     delta = {**(orjson.loads(step["delta"]) if step["delta"] else {}), "fields": list(after), "set": changed}
     on_step = {"out_slot": token.hash_count, "delta": orjson.dumps(delta).decode(), "delta_slot": slot}
     return on_step, {"deltas": deltas, "hashes": token.hashes + row_digest(after)}
 
 
-def _appended(deltas: str | None, entry: bytes) -> tuple[str, int]:
-    """The JSON array with one more entry, and its place. The text is kept: its values may be tagged."""
-    if deltas is None:
-        return f"[{entry.decode()}]", 0
-    return f"{deltas[:-1]},{entry.decode()}]", len(orjson.loads(deltas))
+def _appended(deltas: str | None, entries: bytes) -> tuple[str, int]:
+    """The JSON array with more entries, and the place of the first. The text is kept as it is."""
+    known = len(orjson.loads(deltas)) if deltas else 0
+    before = deltas[:-1] if deltas else "["
+    return f"{before}{',' if known and entries else ''}{entries.decode()}]", known
 
 
 def _change_step(connection: Connection, token: TokenAt, ordinal: int, values: Mapping[str, Any]) -> None:

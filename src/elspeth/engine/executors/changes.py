@@ -57,13 +57,15 @@ class Changes:
         hashed = row_digest(out)
         change = self._change(row, out, changed)
         values = [out[name] for name in change.stored]
-        stored = dump(out) if change is self._whole else dump_values(values)
+        listed = dump(out) if change is self._whole else dump_values(values)
         self.last = change
         token.plain = token.plain and change.plain and plain_values(values)
-        token.nested = token.nested or may_nest(stored)
+        token.nested = token.nested or may_nest(listed)
         token.row = out
         token.hashes += hashed
-        token.deltas = token.deltas + b"," + stored if token.deltas else stored
+        stored = listed if change is self._whole else listed[1:-1]
+        if stored:
+            token.deltas = token.deltas + b"," + stored if token.deltas else stored
         return change.step
 
     def _change(self, row: Row, out: Row, changed: list[str]) -> Change:

@@ -75,13 +75,14 @@ class SinkStep:
         if failures:
             tokens = self._divert(tokens, {failure.index: failure.reason for failure in failures})
         self.rows += len(tokens)
-        step = self._written
+        step, times = self._written, (began, ended)
+        before = path = None
         for token in tokens:
-            path = token.path.children.get(step)
-            if path is None:
-                path = token.path.grow(step, step)
+            if path is None or token.path is not before:  # neighbours mostly came the same way
+                before = token.path
+                path = before.grow(step, step)
             token.path = path
-            token.times += (began, ended)
+            token.times += times
 
     def _divert(self, tokens: Sequence[LiveToken], failures: dict[int, str]) -> list[LiveToken]:
         bad = [index for index in failures if not 0 <= index < len(tokens)]

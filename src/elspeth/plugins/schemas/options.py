@@ -47,7 +47,7 @@ def parse_field(text: str) -> FieldSpec:
 class SchemaOptions(BaseModel):
     """What the rows look like. The word ``observed`` alone stands for ``{mode: observed}``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     mode: Literal["fixed", "flexible", "observed"] = Field(
         default="observed",

@@ -14,7 +14,7 @@ from elspeth.plugins.schemas import SchemaOptions
 class SinkOptions(BaseModel):
     """Options that every sink takes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, populate_by_name=True)
 
     schema_: SchemaOptions = Field(
         default_factory=SchemaOptions,

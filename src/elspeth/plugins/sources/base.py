@@ -21,7 +21,7 @@ _HEAD_BYTES = 64 * 1024
 class SourceOptions(BaseModel):
     """Options that every source takes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, populate_by_name=True)
 
     schema_: SchemaOptions = Field(
         default_factory=SchemaOptions,

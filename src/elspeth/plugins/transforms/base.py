@@ -16,7 +16,7 @@ from elspeth.plugins.schemas import SchemaOptions
 class Options(BaseModel):
     """The base of models inside options: unknown keys are refused, values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class TransformOptions(Options):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from elspeth.core.landscape.ledger.growth import OWN_PATHS
 from elspeth.core.landscape.ledger.index import IndexUnreadableError, Section, pack, unpack
-from elspeth.core.landscape.ledger.leaves import content_hash, domain, encode, leaf, trace_leaf
+from elspeth.core.landscape.ledger.leaves import content_hash, domain, encode, leaf, trace_leaf, trace_leaves
 from elspeth.core.landscape.step_tokens import FIRST_OWN_PATH
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -57,6 +57,11 @@ TRACE = st.tuples(
 def test_the_quick_way_makes_the_same_leaf(row: tuple[Any, ...]) -> None:
     values = [*row[:8], content_hash(row[8], row[9]), row[10], row[11]]
     assert trace_leaf(row) == leaf("trace", values)
+
+
+@given(st.lists(TRACE | st.tuples(*[VALUE] * 12), max_size=4))
+def test_many_traces_have_the_leaves_of_each(rows: list[tuple[Any, ...]]) -> None:
+    assert trace_leaves(rows) == [trace_leaf(row) for row in rows]
 
 
 @given(TRACE, st.integers(0, 11), st.data())

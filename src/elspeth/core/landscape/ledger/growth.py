@@ -11,7 +11,7 @@ from elspeth.core.landscape.ledger import records
 from elspeth.core.landscape.ledger.ddl import ddl_hash, read_ddl
 from elspeth.core.landscape.ledger.heads import ORIGIN, Head, SigningKey, head_note
 from elspeth.core.landscape.ledger.index import IndexUnreadableError, Section, pack, unpack
-from elspeth.core.landscape.ledger.leaves import leaf, trace_leaf
+from elspeth.core.landscape.ledger.leaves import leaf, trace_leaves
 from elspeth.core.landscape.ledger.records import KINDS, OUTSIDE, Kind, RunKey, placed
 from elspeth.core.landscape.ledger.state import Stated, statements
 from elspeth.core.landscape.ledger.tree import Tree
@@ -51,7 +51,7 @@ class _Leaves:
 
     def put_traces(self, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
-            self.hashes += map(trace_leaf, rows)
+            self.hashes += trace_leaves(rows)
             self.rows = [row[1] for row in rows]
             self.sections.append(Section("trace", [self.rows, [row[2] for row in rows]]))
 

@@ -11,7 +11,7 @@ The contents of a row (``payload`` and ``deltas``) are in a trace's leaf by thei
 purge takes away later can be told from what somebody changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
@@ -126,6 +126,43 @@ def trace_leaf(row: Values) -> bytes:
         except (AttributeError, TypeError, UnicodeEncodeError, error):
             pass  # values of other types than the engine writes: the general form tells them apart
     return leaf("trace", [*row[:8], _any_content(payload, deltas), alias, other])
+
+
+def trace_leaves(rows: Iterable[Values]) -> list[bytes]:
+    """The leaves of many traces: `trace_leaf` of each.
+
+    One long function for what the engine writes, because it runs for every token, and each call that it
+    saves is worth a hundredth of a run's time.
+    """
+    found = []
+    first, child, lengths, hashed = _FIRST.pack, _CHILD.pack, _LENGTHS.pack, sha256
+    for row in rows:
+        run_no, row_no, token_no, path_no, parent_no, t0, times, hashes, payload, deltas, alias, other = row
+        if payload.__class__ is not str or payload[:1] == PURGED or alias is not None or other is not None:
+            found.append(trace_leaf(row))
+            continue
+        try:
+            at, body = times.encode(), payload.encode()
+            size = len(body)
+            if deltas is None:
+                held = hashed(lengths(size, -1) + body).digest()
+            else:
+                changes = deltas.encode()
+                held = hashed(lengths(size, len(changes)) + body + changes).digest()
+            if parent_no is None:
+                head = first(
+                    _TRACE_DOMAIN, 11, _FIRST_TYPES, run_no, row_no, token_no, path_no, t0, len(at),
+                    len(hashes), 32,
+                )  # fmt: skip
+            else:
+                head = child(
+                    _TRACE_DOMAIN, 11, _CHILD_TYPES, run_no, row_no, token_no, path_no, parent_no, t0,
+                    len(at), len(hashes), 32,
+                )  # fmt: skip
+            found.append(hashed(b"".join((head, at, hashes, held))).digest())
+        except (AttributeError, TypeError, UnicodeEncodeError, error):
+            found.append(trace_leaf(row))
+    return found
 
 
 def _any_content(payload: Any, deltas: Any) -> bytes:
