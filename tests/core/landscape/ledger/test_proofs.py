@@ -161,7 +161,8 @@ def _notes(sealed: Any) -> list[str]:
 def test_a_database_that_was_cut_back_is_shown_up_by_its_anchors(sealed_sqlite: Any) -> None:
     anchored = [parse_note(note) for note in _notes(sealed_sqlite)]
     tables = ("traces", "paths", "path_steps", "path_events", "trace_errors", "trace_joins", "batch_tokens",
-              "run_events", "tree_heads", "checkpoints")  # fmt: skip
+              "run_events", "tree_heads", "checkpoints", "experiment_totals",
+              "experiment_readings")  # fmt: skip
     named = ("nodes", "edges", "artifacts", "batches", "calls", "experiment_assignments", "runs")
     sealed_sqlite.change(
         *(f"DELETE FROM {table} WHERE run_no = 2" for table in tables),
