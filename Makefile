@@ -76,6 +76,7 @@ bench: setup servers  ## measure speed, memory and size; writes docs/performance
 	$(BIN)/python benchmarks/bench_pipeline.py
 	$(BIN)/python benchmarks/bench_llm.py
 	$(BIN)/python benchmarks/bench_azure.py
+	$(BIN)/python benchmarks/bench_fabric.py
 
 soak: setup servers oracles  ## the tests that take minutes
 	$(BIN)/pytest -q -m soak

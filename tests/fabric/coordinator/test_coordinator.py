@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -211,3 +212,31 @@ def test_many_claimants_do_everything_once(landscape_url: str) -> None:
 def test_ten_thousand_tasks_and_sixteen_claimants(postgres_database: Callable[[], str]) -> None:
     done = work_off(postgres_database(), 10_000, 16)
     assert len({task for task, _ in done}) == len(done) == 10_000
+
+
+def test_completing_and_claiming_in_one_go(coordinator: Coordinator, clock: Clock) -> None:
+    coordinator.add([NewTask("a"), NewTask("b"), NewTask("c", needs=("a", "b"))])
+    [first] = coordinator.claim("w")
+    [second] = coordinator.complete_and_claim(first, {"n": 1})
+    assert (first.task_id, second.task_id) == ("a", "b")
+    assert coordinator.task("a").result == {"n": 1}
+    third = coordinator.complete_and_claim(second) or coordinator.claim("w")
+    assert [claim.task_id for claim in third] == ["c"]
+    clock.seconds += 61
+    coordinator.add([NewTask("d")])
+    with pytest.raises(LeaseLostError):
+        coordinator.complete_and_claim(third[0])
+    assert coordinator.task("d").state is TaskState.READY
+
+
+def test_two_completions_free_what_needs_both_once(postgres_database: Callable[[], str]) -> None:
+    coordinator = Coordinator.from_url(postgres_database())
+    pairs = [(f"a{n}", f"b{n}") for n in range(40)]
+    coordinator.add(NewTask(name) for pair in pairs for name in pair)
+    coordinator.add(NewTask(f"both{n}", needs=pair) for n, pair in enumerate(pairs))
+    first, second = (coordinator.claim(worker, limit=80)[:80] for worker in ("v", "w"))
+    claims = [*first, *second]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(coordinator.complete, claims))
+    assert coordinator.counts() == {**dict.fromkeys(TaskState, 0), TaskState.DONE: 80, TaskState.READY: 40}
+    coordinator.close()

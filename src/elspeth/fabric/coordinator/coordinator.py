@@ -9,7 +9,8 @@ from sqlalchemy import Connection, and_, case, delete, func, insert, select, upd
 
 from elspeth.contracts.errors import NotFoundError, UsageError
 from elspeth.fabric.coordinator.adding import add_tasks
-from elspeth.fabric.coordinator.database import TaskDatabase, to_text
+from elspeth.fabric.coordinator.database import CHANNEL, TaskDatabase, to_text
+from elspeth.fabric.coordinator.statements import Statements
 from elspeth.fabric.coordinator.tables import blockers, needs, tasks
 from elspeth.fabric.coordinator.tasks import Claim, LeaseLostError, NewTask, Task, TaskState
 
@@ -44,6 +45,7 @@ class Coordinator:
         self.lease_seconds = lease_seconds
         self.retry_seconds = retry_seconds
         self._swept = 0.0
+        self._statements = Statements(database.now_sql, CHANNEL) if database.postgres else None
 
     @classmethod
     def from_url(
@@ -106,12 +108,33 @@ class Coordinator:
 
     def complete(self, claim: Claim, result: Any = None) -> None:
         """The task is done; what needed it becomes ready. Raises LeaseLostError; then nothing is changed."""
+        if self._statements is not None:
+            values = self._completing(claim, result)
+            if not self._database.alone(self._statements.complete, values)[0][0]:
+                raise _lost(claim)
+            return
         done = {"state": TaskState.DONE, "result": to_text(result), "lease_until": None, "error": None}
         with self._database.writing() as connection:
             if connection.execute(update(tasks).where(self._held(claim)).values(**done)).rowcount != 1:
                 raise _lost(claim)
             waiting = select(needs.c.task_id).where(needs.c.needs == claim.task_id)
             self._lighten(connection, tasks.c.task_id.in_(waiting))
+
+    def complete_and_claim(self, claim: Claim, result: Any = None, limit: int = 1) -> list[Claim]:
+        """`complete`, then `claim` for the same worker and queue; on PostgreSQL in one statement.
+
+        What the completion made ready is not among what it returns there, and is for the next claim. Raises
+        LeaseLostError; then nothing is changed, and nothing claimed.
+        """
+        if self._statements is None:
+            self.complete(claim, result)
+            return self.claim(claim.worker, claim.queue, limit)
+        self._sweep_now_and_then()
+        values = {**self._completing(claim, result), **self._claiming(claim.worker, claim.queue, limit)}
+        rows = self._database.alone(self._statements.complete_and_claim, values)
+        if not rows[0][0]:
+            raise _lost(claim)
+        return [_claim(row[2:], claim.worker) for row in rows if row[2] is not None]
 
     def fail(self, claim: Claim, error: str) -> TaskState:
         """The attempt failed: the task is ready again, or dead after ``max_attempts``. Raises
@@ -234,7 +257,18 @@ class Coordinator:
                 # Nobody notifies when a lease runs out or a pause ends: look again from time to time.
                 listen(min(left, max(0.05, self.lease_seconds / 4)))
 
+    def _completing(self, claim: Claim, result: Any) -> dict[str, Any]:
+        return {
+            "result": to_text(result), "task_id": claim.task_id, "epoch": claim.epoch, "holder": claim.worker,
+        }  # fmt: skip
+
+    def _claiming(self, worker: str, queue: str, limit: int) -> dict[str, Any]:
+        return {"queue": queue, "worker": worker, "count": limit, "lease": self.lease_seconds}
+
     def _claim(self, worker: str, queue: str, limit: int) -> list[Claim]:
+        if self._statements is not None:
+            taken = self._database.alone(self._statements.claim, self._claiming(worker, queue, limit))
+            return [_claim(row, worker) for row in taken]
         now = self._database.now()
         ready = and_(tasks.c.queue == queue, tasks.c.state == TaskState.READY, tasks.c.not_before <= now)
         picked = (
@@ -253,18 +287,7 @@ class Coordinator:
         with self._database.writing() as connection:
             # RETURNING promises no order.
             rows = sorted(connection.execute(change), key=lambda row: (row.rank, row.task_no))
-        return [
-            Claim(
-                row.task_id,
-                json.loads(row.payload),
-                row.queue,
-                worker,
-                row.epoch,
-                row.attempts,
-                row.lease_until,
-            )
-            for row in rows
-        ]
+        return [_claim(row, worker) for row in rows]
 
     def _held(self, claim: Claim) -> Any:
         return and_(
@@ -324,6 +347,11 @@ class Coordinator:
             error=row.error,
             waits_for=tuple(_waits_for(connection, row.task_id)),
         )
+
+
+def _claim(row: Sequence[Any], worker: str) -> Claim:
+    task_id, payload, queue, epoch, attempts, lease_until = row[:6]
+    return Claim(task_id, json.loads(payload), queue, worker, epoch, attempts, lease_until)
 
 
 def _waits_for(connection: Connection, task_id: str) -> Sequence[str]:

@@ -3,11 +3,22 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Float, cast, create_engine, event, extract, func, literal, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Float,
+    cast,
+    create_engine,
+    event,
+    extract,
+    func,
+    literal,
+    text,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.sql import ColumnElement
@@ -26,6 +37,11 @@ class TaskDatabase:
         self.engine = _engine(url)
         self.postgres = self.engine.dialect.name == "postgresql"
         self._clock = clock or (None if self.postgres else time.time)
+        # For statements that are transactions by themselves: no BEGIN, no COMMIT.
+        self._alone = _engine(url, isolation_level="AUTOCOMMIT") if self.postgres else None
+        self.now_sql = (
+            "%(now)s" if clock is not None else "CAST(extract(epoch FROM clock_timestamp()) AS float)"
+        )
         # Threads of this process queue up here: SQLite's own waiting is neither fair nor quick.
         self._turn: AbstractContextManager[Any] = nullcontext() if self.postgres else threading.RLock()
         with self.writing() as connection:
@@ -42,15 +58,38 @@ class TaskDatabase:
             return cast(extract("epoch", func.clock_timestamp()), Float)
         return literal(self._clock())
 
+    def alone(self, statement: str, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+        """The rows of one statement that is a transaction by itself (PostgreSQL). Raises ElspethError.
+
+        On the driver itself, prepared: SQLAlchemy's part would be four times the driver's.
+        """
+        assert self._alone is not None
+        if self._clock is not None:
+            values = {**values, "now": self._clock()}
+        with self._refusing():
+            connection = self._alone.raw_connection()
+            driver: Any = connection.driver_connection
+            try:
+                return driver.execute(statement, values, prepare=True).fetchall()  # type: ignore[no-any-return]
+            finally:
+                if driver.closed:
+                    connection.invalidate()
+                connection.close()
+
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction. Raises ElspethError when the database refuses; then nothing of it is there."""
+        with self._refusing(), self._turn, self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
         try:
-            with self._turn, self.engine.begin() as connection:
-                yield connection
-        except DBAPIError as error:
+            yield
+        except (DBAPIError, self.engine.dialect.loaded_dbapi.Error) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
             raise ElspethError(
-                f"the tasks' database refuses: {error.orig}", fix="see to the database, and try again"
+                f"the tasks' database refuses: {cause}", fix="see to the database, and try again"
             ) from error
 
     def notify(self, connection: Connection, queue: str) -> None:
@@ -79,6 +118,8 @@ class TaskDatabase:
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
+        if self._alone is not None:
+            self._alone.dispose()
 
 
 def _news(driver: Any, seconds: float) -> None:
@@ -86,14 +127,15 @@ def _news(driver: Any, seconds: float) -> None:
         return
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, **options: Any) -> Engine:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         # Without the text, which may hold a password.
         raise UsageError("that is no database URL", fix="write sqlite:///path or postgresql://…") from None
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed.set(drivername="postgresql+psycopg"), pool_size=20, max_overflow=20)
+        plain = parsed.set(drivername="postgresql+psycopg")
+        return create_engine(plain, pool_size=20, max_overflow=20, **options)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         raise UsageError(
             "tasks are kept in SQLite files and PostgreSQL only", fix="write sqlite:///path or postgresql://…"
