@@ -53,6 +53,51 @@ def test_text_is_not_ordered_against_a_number() -> None:
     assert "give the field another type in the schema" in message
 
 
+SINK = """
+source: {plugin: %s, options: {path: %s}}
+sinks: {output: {plugin: %s, options: {path: out.x, %s}}}
+"""
+
+
+@pytest.mark.parametrize("plugin", ["csv", "json", "parquet", "text"])
+def test_a_fixed_sink_is_not_given_other_fields(plugin: str) -> None:
+    Path("in.csv").write_text("id,amount\n1,50\n")
+    options = "schema: {mode: fixed, fields: ['id: int']}"
+    options += ", field: id" if plugin == "text" else ""
+    Path("p.yaml").write_text(SINK % ("csv", "in.csv", plugin, options))
+    with pytest.raises(
+        ConfigurationError, match="sink 'output' takes no field 'amount', and 'source' always"
+    ):
+        validate("p.yaml")
+
+
+def test_a_fixed_json_sink_refuses_rows_with_other_fields() -> None:
+    Path("in.jsonl").write_text('{"id": 1}\n{"id": 2, "amount": 5000}\n')
+    Path("p.yaml").write_text(
+        SINK % ("json", "in.jsonl", "json", "schema: {mode: fixed, fields: ['id: int?']}")
+    )
+    result = run("p.yaml")
+    assert (result.sinks["output"].rows, result.sinks["quarantine"].rows) == (1, 1)
+    assert "field 'amount' is not in the sink's fixed schema" in Path(
+        result.sinks["quarantine"].path or ""
+    ).read_text("utf-8")
+
+
+def test_a_text_sink_needs_its_field() -> None:
+    Path("in.csv").write_text("id,amount\n1,50\n")
+    Path("p.yaml").write_text(SINK % ("csv", "in.csv", "text", "field: note"))
+    with pytest.raises(ConfigurationError, match="sink 'output' needs field 'note'"):
+        validate("p.yaml")
+
+
+def test_null_is_the_plugin_of_that_name_also_without_quotes() -> None:
+    Path("p.yaml").write_text("source: {plugin: null}\nsinks: {output: {plugin: null}}\n")
+    assert run("p.yaml").status == "empty"
+    Path("p.yaml").write_text("source: {plugin: null}\nsinks: {output: {plugin: }}\n")
+    with pytest.raises(ConfigurationError, match=r"sinks\.output\.plugin must be text, and this is nothing"):
+        validate("p.yaml")
+
+
 def test_a_type_that_is_declared_makes_it_good() -> None:
     Path("in.csv").write_text("id,amount\n1,50\n2,a lot\n3,1500\n")
     schema = ", schema: {mode: flexible, fields: ['amount: int']}"

@@ -132,7 +132,7 @@ def test_transforms_and_sinks_demand_too(refuse: Refuse) -> None:
     plugins = Plugins(
         {"source": FIXED},
         {"t": Step(PluginSchema.demanding(["x"]))},
-        {"out": PluginSchema(SchemaMode.FIXED, (ID, FieldSpec("y")))},
+        {"out": PluginSchema(SchemaMode.FLEXIBLE, (ID, FieldSpec("y")))},
     )
     problems = refuse(line(), plugins)
     assert [problem.what.split(",")[0] for problem in problems] == [
@@ -140,6 +140,13 @@ def test_transforms_and_sinks_demand_too(refuse: Refuse) -> None:
         "sink 'out' needs field 'y'",
     ]
     assert [problem.key for problem in problems] == ["transforms.0", "sinks.out"]
+
+
+def test_a_fixed_sink_takes_no_other_fields(refuse: Refuse) -> None:
+    plugins = Plugins({"source": FIXED}, {}, {"out": PluginSchema(SchemaMode.FIXED, (ID,))})
+    (problem,) = refuse(line(), plugins)
+    assert problem.what == "sink 'out' takes no field 'amount' or 'name', and 'source' always gives it"
+    assert problem.fix.startswith("add it to the sink's schema.fields")
 
 
 def test_a_transform_that_fixes_its_output_makes_everything_known(refuse: Refuse) -> None:

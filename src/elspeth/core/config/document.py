@@ -14,6 +14,8 @@ from elspeth.core.config.yaml_tree import ListNode, MapNode, Node, ScalarNode
 
 KeyPath = tuple[str | int, ...]
 MERGE = "<<"
+PLUGIN, NULL = "plugin", "null"
+_DEEPEST_PLUGIN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +168,8 @@ class _Construction:
         try:
             if node.tag is not None:
                 return resolve_tagged(expanded.text, node.tag)
+            if node.plain and node.value == NULL and path[-1:] == (PLUGIN,) and len(path) <= _DEEPEST_PLUGIN:
+                return NULL  # the plugin of that name: `plugin: null` has no other meaning
             return resolve(expanded.text) if node.plain else expanded.text
         except BadScalar as bad:
             what = "this number is too large or not finite" if expanded.used else bad.what

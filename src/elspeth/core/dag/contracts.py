@@ -178,6 +178,12 @@ def _check(node: Node, demand: PluginSchema, edge: Edge, rows: Rows, problems: P
         guess = meant(name, rows.schema.promises | declared.keys())
         fix = f"did you mean '{guess}'? Otherwise {fix}" if guess else fix
         problems.add(key, f"{title} needs field '{name}', {what}{_via(edge, rows)}", fix)
+    if node.node_type is NodeType.SINK and demand.mode is SchemaMode.FIXED:
+        surplus = sorted(rows.schema.promises - {spec.name for spec in demand.fields})
+        if surplus:
+            what = f"{title} takes no field {listed(surplus, 'or')}, and '{rows.origin}' always gives it"
+            fix = f"add it to the sink's schema.fields, say mode: flexible, or drop it before {title}"
+            problems.add(key, f"{what}{_via(edge, rows)}", fix)
     for spec in demand.fields:
         given = declared.get(spec.name)
         if given is not None and not _fits(given.type, spec.type):

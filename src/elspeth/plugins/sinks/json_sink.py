@@ -7,6 +7,7 @@ from pydantic import Field
 
 from elspeth.contracts.errors import SinkError
 from elspeth.contracts.plugins import PluginContext, Row, RowFailure
+from elspeth.contracts.schema import SchemaMode
 from elspeth.plugins.sinks.file_sink import FileSink, FileSinkOptions
 from elspeth.plugins.sinks.json_text import encode_row
 
@@ -44,6 +45,9 @@ class JsonSink(FileSink):
         suffix = self._target.suffix.lower()
         self._lines = wanted == "jsonl" if wanted else suffix in _LINE_SUFFIXES
         self._empty = True
+        schema = self.input_schema
+        fixed = schema.mode is SchemaMode.FIXED
+        self._allowed = frozenset(spec.name for spec in schema.fields) if fixed else None
 
     def position(self) -> Mapping[str, Any]:
         """As for every file sink, and whether a comma is due."""
@@ -55,11 +59,15 @@ class JsonSink(FileSink):
         self._empty = bool(position.get("empty", True))
 
     def write(self, rows: Sequence[Row], ctx: PluginContext) -> Sequence[RowFailure]:
-        """Write the objects."""
+        """Write the objects. With a fixed schema, those with other fields fail."""
         objects = []
         failures = []
         names = self._names()
         for index, row in enumerate(rows):
+            if self._allowed is not None and not row.keys() <= self._allowed:
+                other = next(name for name in row if name not in self._allowed)
+                failures.append(RowFailure(index, f"field {other!r} is not in the sink's fixed schema"))
+                continue
             try:
                 objects.append(encode_row({names.get(k, k): v for k, v in row.items()} if names else row))
             except ValueError as error:

@@ -2,6 +2,8 @@
 
 import codecs
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -35,6 +37,11 @@ class TextSink(FileSink):
 
     name = "text"
     options_model = TextSinkOptions
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        super().__init__(options)
+        needed = self.input_schema.required | {self.options.field}
+        self.input_schema = replace(self.input_schema, required=needed)
 
     def write(self, rows: Sequence[Row], ctx: PluginContext) -> Sequence[RowFailure]:
         """Write the lines."""
