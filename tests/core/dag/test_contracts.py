@@ -145,7 +145,10 @@ def test_transforms_and_sinks_demand_too(refuse: Refuse) -> None:
 def test_a_fixed_sink_takes_no_other_fields(refuse: Refuse) -> None:
     plugins = Plugins({"source": FIXED}, {}, {"out": PluginSchema(SchemaMode.FIXED, (ID,))})
     (problem,) = refuse(line(), plugins)
-    assert problem.what == "sink 'out' takes no field 'amount' or 'name', and 'source' always gives it"
+    assert (
+        problem.what
+        == "sink 'out' takes no field 'amount' or 'name', and 'source' always gives it (by way of 'g')"
+    )
     assert problem.fix.startswith("add it to the sink's schema.fields")
 
 
