@@ -226,9 +226,11 @@ def test_a_budget_of_nothing_buys_nothing(server: ArmServer, said: Said) -> None
 def test_budgets_of_days_and_in_all_are_reserved_before_anything_is_made(
     server: ArmServer, said: Said, budget: str, told: str
 ) -> None:
+    digest = said.plan()["digest"]
     change("per_hour: 0.05", budget)
-    assert said.apply() == 3
+    assert said.fleet("plan") == 3
     assert re.search(told, said.err)
+    assert said.fleet("apply", "--digest", digest) == 3
     assert server.world.resources == {}
     assert said.fleet("status") == 0
     assert "$0.00 per hour" in said.out

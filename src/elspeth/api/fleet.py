@@ -1,7 +1,7 @@
 """``fleet plan``, ``apply``, ``status``, ``destroy`` and ``sweep``: machines in Azure, as a file says."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -37,6 +37,7 @@ class FleetStatus:
     cost_per_hour: float
     spent_today: float
     spent: float
+    prices: Mapping[str, float]
 
 
 def plan_fleet(path: Path, *, kept: Kept | None = None, by: str | None = None) -> PlannedFleet:
@@ -44,12 +45,13 @@ def plan_fleet(path: Path, *, kept: Kept | None = None, by: str | None = None) -
     plan on record, as asked for by ``by`` (default: the user of this process).
 
     Raises ConfigurationError (also for policies that the plan breaks, all of them), NoRoomError,
-    PlanRefusedError for a budget that is too small, and the provider's errors.
+    PlanRefusedError for a budget that has no room for it, and the provider's errors.
     """
     with open_desk(path, "plan", kept) as desk:
         plan: Plan = desk.adapter.plan(desk.settings.intent())
         desk.check_policies(plan)
         desk.settle(World(plan.base))
+        desk.books.spending.check(_at_most(plan), _limits(desk.settings))
         recorded = desk.books.approvals.record(plan, by or somebody(), _rules(plan, desk.settings))
         spent = desk.books.spending.stand()
         state = recorded.state(desk.books.approvals.now())
@@ -88,7 +90,8 @@ def apply_fleet(
         with books.turns.taken(settings.fleet, plan.digest) as turn:
             before = desk.observe()
             check_plan(plan, before)
-            _reserve(desk, plan)
+            # In one transaction, before anything is made.
+            books.spending.reserve(plan.digest, _at_most(plan), _limits(settings))
             if not plan.empty:
                 desk.adapter.prepare(settings.regions[0])
             crew = SharedCrew(books.coordinator, turn, settings.parallel, on_step)
@@ -152,7 +155,10 @@ def status_dict(status: FleetStatus) -> dict[str, Any]:
         "cost_per_hour": status.cost_per_hour,
         "spent_today": round(status.spent_today, 6),
         "spent": round(status.spent, 6),
-        "machines": [plain_unit(unit) for unit in status.world.units],
+        "machines": [
+            {**plain_unit(unit), "price_per_hour": status.prices.get(unit.size, 0.0) * unit.machines}
+            for unit in status.world.units
+        ],
         "strays": list(status.world.strays),
     }
 
@@ -171,18 +177,20 @@ def _note_approval(desk: Desk, plan: Plan, decision: Any) -> None:
         desk.record.note("applied", told)
 
 
-def _reserve(desk: Desk, plan: Plan) -> None:
-    """Set aside the most that each machine of the plan may cost, in one transaction."""
-    from elspeth.fabric.governor.spending import Limits  # noqa: PLC0415
-
+def _at_most(plan: Plan) -> dict[str, float]:
+    """The most that each machine of a plan may cost per hour, by name."""
     dearest = max((plan.prices[one.size] for one in plan.fallbacks), default=0.0)
-    wanted = {
+    return {
         unit.name: unit.machines * max(plan.prices[unit.size], dearest if unit in plan.creates else 0.0)
         for unit in (*plan.creates, *plan.changes)
     }
-    given = desk.settings.budget
-    limits = Limits(given.per_hour, given.per_day, given.total, given.hours)
-    desk.books.spending.reserve(plan.digest, wanted, limits)
+
+
+def _limits(settings: FleetSettings) -> Any:
+    from elspeth.fabric.governor.spending import Limits  # noqa: PLC0415
+
+    given = settings.budget
+    return Limits(given.per_hour, given.per_day, given.total, given.hours)
 
 
 def _rules(plan: Plan, settings: FleetSettings) -> Any:
@@ -205,4 +213,5 @@ def _rules(plan: Plan, settings: FleetSettings) -> Any:
 
 def _status(desk: Desk, world: World) -> FleetStatus:
     spent = desk.books.spending.stand()
-    return FleetStatus(desk.settings.fleet, world, round(spent.per_hour, 6), spent.today, spent.total)
+    rate = round(spent.per_hour, 6)
+    return FleetStatus(desk.settings.fleet, world, rate, spent.today, spent.total, desk.settings.prices)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from elspeth.contracts.errors import ElspethError
 from elspeth.fabric.adapter import PlanRefusedError, Step, plain_unit, unit_from
 from elspeth.fabric.coordinator import Claim, Coordinator, LeaseLostError, NewTask, TaskState
 from elspeth.fabric.coordinator.database import TaskDatabase
-from elspeth.fabric.governor.books import applies
+from elspeth.fabric.governor.books import alone, applies
 
 LEASE_SECONDS = 30.0
 
@@ -54,7 +54,8 @@ class Turns:
     @contextmanager
     def taken(self, fleet: str, digest: str) -> Iterator[Round]:
         """Work on a fleet; who comes with the same digest joins. Raises ApplyUnderWayError for another."""
-        turn = self._enter(fleet, digest, f"{socket.gethostname()}:{os.getpid()}")
+        mine = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        turn = self._enter(fleet, digest, mine)
         ended = threading.Event()
         beat = threading.Thread(target=self._keep, args=(turn, ended), daemon=True)
         beat.start()
@@ -68,40 +69,44 @@ class Turns:
     def under_way(self, fleet: str) -> bool:
         """Whether somebody works on a fleet."""
         with self._database.writing() as connection:
-            row = connection.execute(select(applies).where(applies.c.fleet == fleet)).one_or_none()
-        return row is not None and row.lease_until > self._now() and not _is_dead(row.holder)
+            return bool(self._others(connection, fleet))
 
     def _enter(self, fleet: str, digest: str, mine: str) -> Round:
         now = self._now()
         with self._database.writing() as connection:
-            query = select(applies).where(applies.c.fleet == fleet).with_for_update()
-            row = connection.execute(query).one_or_none()
-            if row is not None and row.lease_until > now and not _is_dead(row.holder):
+            alone(self._database, connection, fleet)
+            number = uuid4().hex[:16]
+            for row in self._others(connection, fleet):
                 if row.digest != digest:
-                    raise ApplyUnderWayError(fleet, row.digest, row.holder)
-                return Round(fleet, digest, row.round, mine)
-            turn = Round(fleet, digest, uuid4().hex[:16], mine)
-            connection.execute(delete(applies).where(applies.c.fleet == fleet))
+                    raise ApplyUnderWayError(fleet, row.digest, row.holder.rpartition(":")[0])
+                number = row.round
             connection.execute(
                 insert(applies).values(
-                    fleet=fleet, digest=digest, round=turn.number, holder=mine, began_at=now,
+                    fleet=fleet, holder=mine, digest=digest, round=number, began_at=now,
                     lease_until=now + LEASE_SECONDS,
                 )
             )  # fmt: skip
-        return turn
+        return Round(fleet, digest, number, mine)
+
+    def _others(self, connection: Connection, fleet: str) -> list[Any]:
+        """Who works on a fleet, and lives."""
+        rows = connection.execute(select(applies).where(applies.c.fleet == fleet)).all()
+        gone = [one.holder for one in rows if one.lease_until <= self._now() or _is_dead(one.holder)]
+        if gone:
+            connection.execute(delete(applies).where(applies.c.fleet == fleet, applies.c.holder.in_(gone)))
+        return [one for one in rows if one.holder not in gone]
 
     def _keep(self, turn: Round, ended: threading.Event) -> None:
+        mine = (applies.c.fleet == turn.fleet, applies.c.holder == turn.holder)
         while not ended.wait(LEASE_SECONDS / 4):
-            # Whoever beats last holds it: one that joined takes over from one that died.
-            self._change(turn, holder=turn.holder, lease_until=self._now() + LEASE_SECONDS)
+            with self._database.writing() as connection:
+                until = self._now() + LEASE_SECONDS
+                connection.execute(update(applies).where(*mine).values(lease_until=until))
 
     def _leave(self, turn: Round) -> None:
-        self._change(turn, applies.c.holder == turn.holder, lease_until=0.0)
-
-    def _change(self, turn: Round, *where: ColumnElement[bool], **values: Any) -> None:
+        mine = (applies.c.fleet == turn.fleet, applies.c.holder == turn.holder)
         with self._database.writing() as connection:
-            mine = (applies.c.fleet == turn.fleet, applies.c.round == turn.number, *where)
-            connection.execute(update(applies).where(*mine).values(**values))
+            connection.execute(delete(applies).where(*mine))
 
 
 class SharedCrew:
@@ -214,7 +219,7 @@ def _step_of(claim: Claim) -> Step:
 
 def _is_dead(holder: str) -> bool:
     """Whether a holder was a process of this machine that is no more."""
-    host, _, number = holder.rpartition(":")
+    host, number = holder.split(":")[:2]
     if host != socket.gethostname() or not number.isdigit() or int(number) == os.getpid():
         return False
     try:

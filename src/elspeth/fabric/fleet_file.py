@@ -115,7 +115,7 @@ class FleetSettings(Settings):
     approval: ApprovalSettings | None = Field(
         default=None, description="Above which limits somebody must approve a plan."
     )
-    parallel: int = Field(default=8, ge=1, le=64, description="How many machines are worked on at once.")
+    parallel: int = Field(default=25, ge=1, le=64, description="How many machines are worked on at once.")
 
     @model_validator(mode="after")
     def _known(self) -> "FleetSettings":

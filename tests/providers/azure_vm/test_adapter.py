@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +13,13 @@ from elspeth.fabric.governor.breakers import Breakers, ServiceShutError
 from elspeth.providers.azure_vm.accounts import ArmCall
 from elspeth.providers.azure_vm.adapter import AdapterOptions, AzureVMAdapter
 from elspeth.providers.azure_vm.client import AzureVMClient
-from elspeth.providers.azure_vm.errors import CapacityError, ConflictError, ThrottledError, UnreachableError
+from elspeth.providers.azure_vm.errors import (
+    AzureNotFoundError,
+    CapacityError,
+    ConflictError,
+    ThrottledError,
+    UnreachableError,
+)
 from elspeth.testing.arm import ArmServer, Fault
 
 RG, PLACE, SIZE = "rg", "westeurope", "Standard_B1s"
@@ -216,7 +223,8 @@ def survive(server: ArmServer, rounds: int, seed: int) -> None:
             server.world.faults, server.world.full = [], set()
             adapter = AzureVMAdapter(client, RG, "web")
             for unit in adapter.observe().units:
-                client.wait_settled(RG, unit.name)
+                with suppress(AzureNotFoundError):  # its deletion was under way
+                    client.wait_settled(RG, unit.name)
             adapter.apply(adapter.plan(intent(2, HERE, BIGGER, THERE)))
             assert adapter.health()["running"] == 2
             adapter.destroy()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, Table, Text
+from sqlalchemy import Column, Connection, Float, Index, Integer, MetaData, Table, Text, text
 
 from elspeth.fabric.coordinator.database import TaskDatabase
 
@@ -56,9 +56,10 @@ applies = Table(
     "fabric_applies",
     metadata,
     Column("fleet", Text, primary_key=True),
+    # Who works on it: host:pid:anything.
+    Column("holder", Text, primary_key=True),
     Column("digest", Text, nullable=False),
     Column("round", Text, nullable=False),
-    Column("holder", Text, nullable=False),
     Column("began_at", Float, nullable=False),
     Column("lease_until", Float, nullable=False),
 )
@@ -75,3 +76,9 @@ def open_books(url: str, clock: Callable[[], float] | None = None) -> TaskDataba
             connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7203118845522)")
         metadata.create_all(connection)
     return database
+
+
+def alone(database: TaskDatabase, connection: Connection, fleet: str) -> None:
+    """Let no other transaction decide about this fleet until this one ends; SQLite has one at a time."""
+    if database.postgres:
+        connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:fleet))"), {"fleet": fleet})

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, insert, select, update
 
 from elspeth.fabric.adapter import PlanRefusedError, Unit, World
 from elspeth.fabric.coordinator.database import TaskDatabase
-from elspeth.fabric.governor.books import machines
+from elspeth.fabric.governor.books import alone, machines
 
 HOUR = 3600.0
 DAY = 24 * HOUR
@@ -89,28 +89,22 @@ class Spending:
 
         Raises FleetBudgetError; then nothing is changed.
         """
-        now = self._now()
         with self._database.writing() as connection:
-            self._lock(connection)
-            items = self._items(connection)
-            open_at: dict[str, float] = {}
-            for one in items:
-                if one.billed_to is None:
-                    open_at[one.name] = open_at.get(one.name, 0.0) + one.price
-            new = [
-                _Item(name, price - open_at.get(name, 0.0), now, limits.hours, None, None)
-                for name, price in sorted(wanted.items())
-                if price > open_at.get(name, 0.0) + _CENT
-            ]
-            self._check([*items, *new], new, limits, now)
+            alone(self._database, connection, self._fleet)
+            new = self._fitting(connection, wanted, limits)
             for one in new:
                 connection.execute(
                     insert(machines).values(
                         fleet=self._fleet, digest=digest, name=one.name, offer="", price=one.price,
-                        state="held", held_at=now, hours=one.hours,
+                        state="held", held_at=one.held_at, hours=one.hours,
                     )
                 )  # fmt: skip
         return [one.name for one in new]
+
+    def check(self, wanted: Mapping[str, float], limits: Limits) -> None:
+        """Raise what `reserve` would raise now, and set nothing aside."""
+        with self._database.writing() as connection:
+            self._fitting(connection, wanted, limits)
 
     def settle(self, world: World, prices: Mapping[str, float], *, under_way: bool = False) -> None:
         """Put down what is there: from now on it is billed at its own price, and what is gone no more.
@@ -123,7 +117,7 @@ class Spending:
             unit.name: unit for unit in world.units if unit.status != "stopped" or unit.members is not None
         }
         with self._database.writing() as connection:
-            self._lock(connection)
+            alone(self._database, connection, self._fleet)
             query = select(machines).where(machines.c.fleet == self._fleet, machines.c.state != "closed")
             known: dict[str, list[Any]] = {name: [] for name in there}
             for row in connection.execute(query.order_by(machines.c.machine_no)):
@@ -160,6 +154,20 @@ class Spending:
         with self._database.writing() as connection:
             items = self._items(connection)
         return sum(one.spent(0.0, now, now) for one in items if one.name == name)
+
+    def _fitting(self, connection: Connection, wanted: Mapping[str, float], limits: Limits) -> list[_Item]:
+        now, items = self._now(), self._items(connection)
+        open_at: dict[str, float] = {}
+        for one in items:
+            if one.billed_to is None:
+                open_at[one.name] = open_at.get(one.name, 0.0) + one.price
+        new = [
+            _Item(name, price - open_at.get(name, 0.0), now, limits.hours, None, None)
+            for name, price in sorted(wanted.items())
+            if price > open_at.get(name, 0.0) + _CENT
+        ]
+        self._check([*items, *new], new, limits, now)
+        return new
 
     def _check(self, items: list[_Item], new: list[_Item], limits: Limits, now: float) -> None:
         if not new:
@@ -216,11 +224,6 @@ class Spending:
                 "hours": rows[-1].hours if rows else 0.0, "billed_from": now,
             }  # fmt: skip
             connection.execute(insert(machines).values(**values))
-
-    def _lock(self, connection: Connection) -> None:
-        if self._database.postgres:
-            statement = text("SELECT pg_advisory_xact_lock(hashtext(:fleet))")
-            connection.execute(statement, {"fleet": self._fleet})
 
 
 def _overlap(start: float, end: float, since: float, until: float) -> float:

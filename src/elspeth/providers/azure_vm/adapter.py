@@ -29,7 +29,7 @@ _STATUS = {
 
 class AdapterOptions(TypedDict, total=False):
     """``machine``: for every machine that is made. ``subnets``: region → subnet; elsewhere a network of the
-    resource group is used. ``parallel``: how many machines are worked on at once (8). ``book``: the
+    resource group is used. ``parallel``: how many machines are worked on at once (25). ``book``: the
     operation with which everything that is done to a machine is on record before it is.
     """
 
@@ -49,7 +49,7 @@ class AzureVMAdapter:
         self._client = client
         self._rg = rg_name
         self._fleet = fleet
-        self._parallel = given.get("parallel", 8)
+        self._parallel = given.get("parallel", 25)
         self.breakers = Breakers(client.connection.clock.now, _is_trouble)
         how = (given.get("machine", {}), given.get("subnets", {}))
         self._placing = Placing(client, rg_name, fleet, *how)

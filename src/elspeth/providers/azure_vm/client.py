@@ -94,7 +94,9 @@ class AzureVMClient(Guest):
         try:
             with translated(f"look for resource group {rg_name}"):
                 self.connection.resource.resource_groups.get(rg_name)
-        except AzureNotFoundError:
+        except AzureNotFoundError as error:
+            if error.code == "SubscriptionNotFound":
+                raise
             return False
         return True
 

@@ -135,7 +135,9 @@ def _meaning(status: int, code: str, said: str) -> tuple[type[AzureVMError], str
         400: (InvalidRequestError, "see what `az vm list-skus` and `az account list-locations` offer"),
         404: (
             AzureNotFoundError,
-            "check the names; if it should be there, somebody else may have deleted it",
+            "check the subscription (`az account list`)"
+            if code == "SubscriptionNotFound"
+            else "check the names; if it should be there, somebody else may have deleted it",
         ),
         409: (ConflictError, "wait until what is under way there has ended, then try again"),
         412: (ConflictError, "somebody changed it since it was read: read it again"),
@@ -150,7 +152,7 @@ def _missing_role(said: str) -> str:
     found = re.search(r"perform action '([^'/]+)/([^']*)'(?: over scope '([^']*)')?", said)
     if found is None:
         return "ask the subscription's owner for a role that allows it"
-    role = _ROLES.get(found[1].lower(), "Contributor")
+    role = "Reader" if found[2].lower().endswith("/read") else _ROLES.get(found[1].lower(), "Contributor")
     scope = f" on {found[3]}" if found[3] else ""
     return f"ask for the role {role!r}{scope} (it allows {found[1]}/{found[2]})"
 

@@ -144,6 +144,8 @@ class Attempt:
         del facts["status"]
         if self._plan is not None:
             facts["plan"] = self._plan.digest
+            if step.action != "delete" and step.unit.size in self._plan.prices:
+                facts["price_per_hour"] = self._plan.prices[step.unit.size] * step.unit.machines
         with self._book.unit(step.unit.name, step.action, facts) as row:
             self._do(step, row.facts)
 
@@ -151,7 +153,8 @@ class Attempt:
         unit = step.unit
         if step.action == "create" and self._plan is not None:
             offer = self._create(unit, self._plan)
-            came_of_it.update(size=offer.size, location=offer.location)
+            price = self._plan.prices.get(offer.size, 0.0) * unit.machines
+            came_of_it.update(size=offer.size, location=offer.location, price_per_hour=price)
             return
         with self._breakers.guarding(PROVIDER, unit.location, step.action):
             if step.action == "delete":

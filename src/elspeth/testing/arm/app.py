@@ -98,6 +98,10 @@ class Front:
         target = parse(path, request.method)
         if target is None:
             raise Refusal(404, "InvalidResourceType", f"There is nothing at {path}.")
+        if target.subscription.lower() != self.world.subscription:
+            raise Refusal(
+                404, "SubscriptionNotFound", f"The subscription '{target.subscription}' could not be found."
+            )
         self._permit(request.method, target)
         query, body = dict(request.query_params), _json(raw)
         if request.method == "POST":

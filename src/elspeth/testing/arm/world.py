@@ -96,6 +96,7 @@ class World:
 
     clock: SpedUpClock
     seed: int = 0
+    subscription: str = "11111111-2222-3333-4444-555555555555"
     page_size: int = 50
     latencies: dict[str, tuple[float, float]] = field(default_factory=lambda: dict(LATENCIES))
     sizes: dict[str, int] = field(default_factory=lambda: dict(SIZES))
