@@ -37,7 +37,7 @@ def test_the_commands_are_all_there() -> None:
         *(f"elspeth fleet {name}" for name in ("plan", "apply", "status", "destroy", "sweep", "schema")),
         *(f"elspeth approvals {name}" for name in ("list", "show", "approve", "reject")),
         *(f"elspeth providers {name}" for name in ("status", "serve", "manifest")),
-        *(f"elspeth experiment {name}" for name in ("list", "status", "compare", "power", "flips")),
+        *(f"elspeth experiment {name}" for name in ("list", "status", "compare", "power", "flips", "pairs")),
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.variant_rows import ExperimentReader, ExperimentRun
 from elspeth.experiments.analysis import Analysis, analyse, choose
 from elspeth.experiments.flips import Flip, flips
+from elspeth.experiments.judgements import Pair, pairs
 from elspeth.experiments.kept import read_recorded
 from elspeth.experiments.metrics import compile_metrics
 from elspeth.experiments.report.html import html
@@ -24,8 +25,10 @@ __all__ = [
     "ExperimentReport",
     "ExperimentSummary",
     "Flip",
+    "Pair",
     "compare_experiment",
     "experiment_flips",
+    "experiment_pairs",
     "list_experiments",
 ]
 
@@ -143,6 +146,14 @@ def experiment_flips(
     """
     with _reader(database) as reader:
         return list(islice(flips(reader, choose(reader, experiment_id, runs)), limit))
+
+
+def experiment_pairs(
+    experiment_id: str, database: str | None = None, *, runs: Sequence[str] = ()
+) -> Iterator[Pair]:
+    """Both answers to every row of a paired experiment, for a judge. Raises what `experiment_flips` does."""
+    with _reader(database) as reader:
+        yield from pairs(reader, choose(reader, experiment_id, runs))
 
 
 @contextmanager

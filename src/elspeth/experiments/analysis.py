@@ -7,6 +7,7 @@ from elspeth.contracts.errors import NotFoundError
 from elspeth.core.config import ExperimentConfig, MetricConfig
 from elspeth.core.landscape.variant_rows import ExperimentReader, ExperimentRun
 from elspeth.experiments.comparison import Comparison, compare
+from elspeth.experiments.judgements import Judgement, judgements
 from elspeth.experiments.looking import Way, look
 from elspeth.experiments.totals import Totals
 
@@ -19,7 +20,7 @@ class Analysis:
 
     ``assigned`` are rows per variant, ``unexposed`` those that took no part, ``unassigned`` those
     without a unit. ``set_aside`` are runs that were asked for, but are of another phase. ``way`` says
-    what the figures come from.
+    what the figures come from, ``judgements`` what judges said of the pairs.
     """
 
     experiment: ExperimentConfig
@@ -33,6 +34,7 @@ class Analysis:
     totals: Totals
     comparison: Comparison
     way: Way
+    judgements: tuple[Judgement, ...] = ()
 
 
 def choose(reader: ExperimentReader, experiment_id: str, runs: Sequence[str]) -> list[ExperimentRun]:
@@ -95,4 +97,5 @@ def analyse(
         totals=kept.totals,
         comparison=compare(experiment, kept.totals, final=final),
         way=way,
+        judgements=tuple(judgements(reader, together)) if experiment.mode == "paired" else (),
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import orjson
@@ -10,6 +9,7 @@ import orjson
 from elspeth.contracts.errors import UsageError
 from elspeth.core.landscape import ids
 from elspeth.core.landscape.variant_rows import ExperimentReader, ExperimentRun, VariantRow
+from elspeth.experiments.judgements import compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +63,10 @@ def flips(reader: ExperimentReader, runs: Sequence[ExperimentRun]) -> Iterator[F
 
 
 def _of_run(reader: ExperimentReader, run: ExperimentRun) -> Iterator[Flip]:
-    variant_of = {node: variant for variant, node in run.nodes.items()}
-    control = run.experiment["control"] or run.experiment["variants"][0]["variant_id"]
-    for row_no, of_row in groupby(reader.rows(run, with_data=True), key=lambda row: row.row_no):
-        sent: dict[int | None, dict[str, VariantRow]] = {}
-        for row in of_row:
-            sent.setdefault(row.sent_by, {})[variant_of[row.node_id]] = row
-        for together in sent.values():
-            base = together.pop(control, None)
-            if base is None:
-                continue
-            for variant_id, other in together.items():
-                flip = _compared(base, other)
-                if flip is not None:
-                    yield Flip(run.run_id, row_no, variant_id, *flip)
+    for row_no, base, variant_id, other in compared(reader, run):
+        flip = _compared(base, other)
+        if flip is not None:
+            yield Flip(run.run_id, row_no, variant_id, *flip)
 
 
 def _compared(

@@ -71,6 +71,12 @@ _TRANSFORMS = (
         extra="llm",
     ),
     PluginRef(
+        "llm_judge",
+        "elspeth.plugins.llm.judge:LLMJudge",
+        "Ask a language model which of two answers is better, in both orders.",
+        extra="llm",
+    ),
+    PluginRef(
         "wasm",
         "elspeth.plugins.transforms.wasm:Wasm",
         "Send rows through a WebAssembly module that can touch nothing else.",

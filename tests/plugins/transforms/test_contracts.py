@@ -80,6 +80,14 @@ class TestOpenRouterLLM(ModelContract):
     }  # fmt: skip
 
 
+class TestLLMJudge(ModelContract):
+    plugin = "llm_judge"
+    options: ClassVar[dict[str, Any]] = {
+        "model": "m", "base_url": "{url}/v1", "criteria": "The longer one.",
+        "judge_prompt": "{{ lookup.criteria }} {{ row.name }}",
+    }  # fmt: skip
+
+
 class TestPassthrough(CoreContract):
     plugin = "passthrough"
     options: ClassVar[dict[str, Any]] = {}

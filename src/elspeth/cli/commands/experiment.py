@@ -1,4 +1,4 @@
-"""``elspeth experiment``: ``list``, ``status``, ``compare``, ``power``, ``flips``."""
+"""``elspeth experiment``: ``list``, ``status``, ``compare``, ``power``, ``flips``, ``pairs``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -192,6 +192,27 @@ def flips(
     show(flip_list(shown))
     if len(found) > limit:
         note("\nthere are more: raise --limit")
+    return 0
+
+
+@app.command(epilog=examples("elspeth experiment pairs exp-001 --out pairs.jsonl"))
+def pairs(
+    experiment_id: Id,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The JSON lines file to write.")],
+    runs: Runs = "latest",
+    database: Database = None,
+) -> int:
+    """Write both answers to every row of a paired experiment, one pair a line, for `llm_judge` to compare."""
+    from elspeth.api.experiments import experiment_pairs  # noqa: PLC0415
+    from elspeth.core.canonical import dump  # noqa: PLC0415
+
+    count = 0
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("wb") as file:
+        for pair in experiment_pairs(experiment_id, database, runs=_names(runs)):
+            file.write(dump(pair.to_dict()) + b"\n")
+            count += 1
+    note(f"wrote {count:,} pairs to {out}")
     return 0
 
 

@@ -30,6 +30,10 @@ _EXPERIMENTS = text(
     """SELECT r.run_no, r.run_id, r.status, r.started_at, n.config_json FROM nodes n
     JOIN runs r ON r.run_id = n.run_id WHERE n.plugin_name = 'experiment' ORDER BY r.run_no DESC"""
 )
+_JUDGING = text(
+    """SELECT r.run_no, r.run_id, r.status, r.started_at, n.node_id, n.config_json FROM nodes n
+    JOIN runs r ON r.run_id = n.run_id WHERE n.plugin_name = 'llm_judge' ORDER BY r.run_no DESC"""
+)
 _ASSIGNED = text(
     """SELECT run_id, variant_id, COUNT(*) AS assigned FROM experiment_assignments
     WHERE experiment_id = :experiment_id AND run_id IN :run_ids GROUP BY run_id, variant_id"""
@@ -116,6 +120,11 @@ class ExperimentReader:
         """Every experiment of every run, newest run first."""
         with self._db.reading() as connection:
             return [_experiment_run(row) for row in connection.execute(_EXPERIMENTS).mappings()]
+
+    def judging_runs(self) -> list[tuple[ExperimentRun, str]]:
+        """Runs in which a judge compared answers, newest first (as if it was a variant), and its name."""
+        with self._db.reading() as connection:
+            return [_judging_run(row) for row in connection.execute(_JUDGING).mappings()]
 
     def assigned(self, runs: Collection[ExperimentRun]) -> dict[str, int]:
         """Variant → assigned rows, counted in the database. All of one experiment."""
@@ -323,3 +332,13 @@ def _experiment_run(row: RowMapping) -> ExperimentRun:
             one["variant_id"]: config["nodes"][one["variant_id"]] for one in config["experiment"]["variants"]
         },
     )
+
+
+def _judging_run(row: RowMapping) -> tuple[ExperimentRun, str]:
+    options = orjson.loads(row["config_json"]).get("options", {})
+    judge = str(options.get("model") or options.get("deployment_name") or row["node_id"])
+    run = ExperimentRun(
+        row["run_no"], row["run_id"], row["status"], str(row["started_at"]), {}, row["node_id"], "",
+        {"judge": row["node_id"]},
+    )  # fmt: skip
+    return run, judge

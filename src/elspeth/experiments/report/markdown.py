@@ -78,6 +78,7 @@ def notes(found: Analysis) -> list[str]:
         for one in comparison.results
         if (more := words.remarks(one))
     ]
+    said += [words.judgement(one) for one in found.judgements]
     if found.way is not Way.TOTALS:
         said.append(_WAYS[found.way])
     if found.totals.excluded_units:

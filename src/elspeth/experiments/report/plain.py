@@ -4,6 +4,7 @@ from typing import Any
 
 from elspeth.experiments.analysis import Analysis
 from elspeth.experiments.comparison import MetricResult
+from elspeth.experiments.judgements import Judgement
 from elspeth.experiments.statistics.proportions import Share, wilson
 from elspeth.experiments.statistics.srm import SampleRatio
 from elspeth.experiments.totals import VariantTotals
@@ -38,6 +39,7 @@ def plain(found: Analysis) -> dict[str, Any]:
         "valid": comparison.valid,
         "variants": [_variant(one, found) for one in found.totals.variants],
         "metrics": [_metric(one) for one in comparison.results],
+        "judgements": [_judgement(one) for one in found.judgements],
         "verdicts": {variant: str(verdict) for variant, verdict in comparison.verdicts.items()},
     }
 
@@ -69,6 +71,23 @@ def _variant(one: VariantTotals, found: Analysis) -> dict[str, Any]:
         "metrics": {
             name: {"rows": item.rows, "without_value": item.without} for name, item in one.metrics.items()
         },
+    }
+
+
+def _judgement(one: Judgement) -> dict[str, Any]:
+    rate, low, high = one.flip_rate or (None, None, None)
+    return {
+        "variant_id": one.variant_id,
+        "judge": one.judge,
+        "run_id": one.run_id,
+        "wins": one.wins,
+        "ties": one.ties,
+        "losses": one.losses,
+        "sign_test_p": one.p,
+        "flipped": one.flipped,
+        "flip_rate": rate,
+        "flip_rate_95": None if rate is None else [low, high],
+        "failed": one.failed,
     }
 
 

@@ -1,6 +1,7 @@
 """How figures are written: shares in percent, all else with four digits."""
 
 from elspeth.experiments.comparison import MetricResult
+from elspeth.experiments.judgements import Judgement
 from elspeth.experiments.statistics.effects import Effect
 
 
@@ -50,6 +51,20 @@ def remarks(one: MetricResult) -> list[str]:
         signs = one.estimate.pairs
         said.append(f"{signs.wins:,} wins, {signs.ties:,} ties, {signs.losses:,} losses")
     return said
+
+
+def judgement(one: Judgement) -> str:
+    """Who won by a judge, and how far that can be relied on."""
+    said = (
+        f"judge {one.judge} on {one.variant_id}: {one.wins:,} wins, {one.ties:,} ties, {one.losses:,} losses"
+    )
+    if one.flip_rate is not None:
+        share, low, high = one.flip_rate
+        said += (
+            f" (sign test p {p_value(one.p)}); {share:.1%} of {one.judged:,} judgements turned with the order"
+            f" [{low:.1%}, {high:.1%}] and are ties"
+        )
+    return f"{said}; {one.failed:,} could not be judged" if one.failed else said
 
 
 def draw(effect: Effect, width: int = 31) -> str:

@@ -57,7 +57,7 @@ class LLMTransform(BaseLLMTransform):
     """Ask a language model about each row, with a full pool of calls, each on record."""
 
     name: ClassVar[str] = "llm"
-    options_model = LLMOptions
+    options_model: ClassVar[type[CallOptions]] = LLMOptions
     options: LLMOptions
 
     def endpoint(self) -> Endpoint:

@@ -1,0 +1,131 @@
+"""Pairs for a judge, and what judges said of them: who won, and how often the order decided."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from elspeth.contracts.errors import UsageError
+from elspeth.core.landscape.variant_rows import ExperimentReader, ExperimentRun, VariantRow
+from elspeth.experiments.statistics.distributions import binomial_two_sided
+from elspeth.experiments.statistics.proportions import Share, wilson
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What the control and one variant made of one row; only where both made something."""
+
+    experiment_id: str
+    run_id: str
+    row_index: int
+    variant_id: str
+    incoming: Mapping[str, Any]
+    control: Mapping[str, Any]
+    variant: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A row for ``llm_judge``: answers without the fields that came in."""
+        return {
+            "experiment_id": self.experiment_id,
+            "experiment_run": self.run_id,
+            "row_index": self.row_index,
+            "variant_id": self.variant_id,
+            "input": dict(self.incoming),
+            "control": _made(self.incoming, self.control),
+            "variant": _made(self.incoming, self.variant),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one judging run said of one variant. ``flipped`` answers turned with the order, and are ties."""
+
+    variant_id: str
+    judge: str
+    run_id: str
+    wins: int
+    ties: int
+    losses: int
+    flipped: int
+    failed: int
+
+    @property
+    def judged(self) -> int:
+        """Pairs that were judged."""
+        return self.wins + self.ties + self.losses
+
+    @property
+    def p(self) -> float:
+        """The sign test's, over pairs that are no ties."""
+        return binomial_two_sided(self.wins, self.wins + self.losses)
+
+    @property
+    def flip_rate(self) -> tuple[float, float, float] | None:
+        """The share that turned with the order, with Wilson's interval."""
+        if not self.judged:
+            return None
+        return (self.flipped / self.judged, *wilson(Share(self.flipped, self.judged)))
+
+
+def pairs(reader: ExperimentReader, runs: Sequence[ExperimentRun]) -> Iterator[Pair]:
+    """Every pair of a variant with the control, in order of rows. Raises UsageError for a split."""
+    for run in runs:
+        if run.experiment["mode"] != "paired":
+            raise UsageError(
+                f"experiment {run.experiment_id!r} splits rows, so no row has two results to judge",
+                fix="run it with `mode: paired`",
+            )
+        for row_no, control, variant_id, other in compared(reader, run):
+            if control.after is not None and other.after is not None:
+                before = control.before or {}
+                yield Pair(
+                    run.experiment_id, run.run_id, row_no, variant_id, before, control.after, other.after
+                )
+
+
+def compared(
+    reader: ExperimentReader, run: ExperimentRun
+) -> Iterator[tuple[int, VariantRow, str, VariantRow]]:
+    """Row number, the control's answer, and each variant with its own, in order of rows."""
+    variant_of = {node: variant for variant, node in run.nodes.items()}
+    control = run.experiment["control"] or run.experiment["variants"][0]["variant_id"]
+    for row_no, of_row in groupby(reader.rows(run, with_data=True), key=lambda row: row.row_no):
+        sent: dict[int | None, dict[str, VariantRow]] = {}
+        for row in of_row:
+            sent.setdefault(row.sent_by, {})[variant_of[row.node_id]] = row
+        for together in sent.values():
+            base = together.pop(control, None)
+            if base is not None:
+                for variant_id, other in together.items():
+                    yield row_no, base, variant_id, other
+
+
+def judgements(reader: ExperimentReader, runs: Sequence[ExperimentRun]) -> list[Judgement]:
+    """What judges said of these runs, the newest judging run of each variant and judge."""
+    known = {run.run_id for run in runs}
+    found: dict[tuple[str, str], Judgement] = {}
+    for judging, judge in reader.judging_runs():
+        here: dict[str, dict[str, int]] = {}
+        for row in reader.rows(judging, with_data=True):
+            pair = row.after or row.before or {}
+            mine = pair.get("experiment_id") == runs[0].experiment_id and pair.get("experiment_run") in known
+            if not mine:
+                continue
+            counts = here.setdefault(str(pair.get("variant_id")), {})
+            said = "failed" if row.status == "failed" else str(pair.get("judge_winner"))
+            counts[said] = counts.get(said, 0) + 1
+            if pair.get("judge_flipped") is True:
+                counts["flipped"] = counts.get("flipped", 0) + 1
+        for variant, counts in here.items():
+            found.setdefault(
+                (variant, judge),
+                Judgement(
+                    variant, judge, judging.run_id,
+                    *(counts.get(name, 0) for name in ("variant", "tie", "control", "flipped", "failed")),
+                ),
+            )  # fmt: skip
+    return list(found.values())
+
+
+def _made(incoming: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in after.items() if name not in incoming or incoming[name] != value}
