@@ -13,6 +13,7 @@ from elspeth.fabric.fleet_file import (
     PolicySettings,
     read_fleet,
 )
+from elspeth.fabric.manifest.settings import ManifestSettings
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "reference" / "fleet-file.md").read_text(encoding="utf-8")
@@ -22,6 +23,7 @@ SECTIONS = {
     "`network`": NetworkSettings,
     "`policies`": PolicySettings,
     "`approval`": ApprovalSettings,
+    "`manifest`": ManifestSettings,
 }
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from elspeth.api.operations import recorded
+from elspeth.api.providers import believed
 from elspeth.contracts.errors import UsageError
 from elspeth.core.landscape.operations import Operation, OperationStart
 from elspeth.fabric.adapter import Plan, World
 from elspeth.fabric.fleet_file import FleetFile, FleetSettings, read_fleet
 
+PROVIDER = "azure_vm"
 DEFAULT_DATABASE = "sqlite:///.elspeth/fabric.db"
 
 
@@ -76,12 +78,15 @@ class Desk:
 def open_desk(path: str | os.PathLike[str], verb: str, kept: Kept | None = None) -> Iterator[Desk]:
     """Open a fleet file for a command, which is an operation on record from here to the end of the block.
 
-    Raises ConfigurationError, UsageError without the Azure libraries, and as `recorded`.
+    Raises ConfigurationError, ManifestError for a provider that must show a manifest and can't, UsageError
+    without the Azure libraries, and as `recorded`.
     """
     file, where = read_fleet(path), kept or Kept()
     settings = file.settings
+    # Before anything of the provider is loaded.
+    manifest, signed_by = believed(settings.manifest, PROVIDER)
     with make_client(settings) as client, open_fleet_books(where.fabric, settings.fleet) as books:
-        from elspeth.providers.azure_vm.record import PROVIDER, record_calls  # noqa: PLC0415
+        from elspeth.providers.azure_vm.record import record_calls  # noqa: PLC0415
 
         start = OperationStart(
             f"fleet {verb}",
@@ -91,6 +96,8 @@ def open_desk(path: str | os.PathLike[str], verb: str, kept: Kept | None = None)
         )
         with recorded(start, where.landscape) as operation:
             record_calls(client.connection, operation)
+            told = {"provider": PROVIDER, "version": manifest.version, "signed_by": list(signed_by)}
+            operation.note("manifest", told)
             yield Desk(file, _adapter(client, settings, operation), books, operation)
 
 

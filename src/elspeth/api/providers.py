@@ -13,7 +13,15 @@ from elspeth.core.clock import Clock
 from elspeth.core.landscape.call_history import calls_between
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.fabric.health import WINDOWS, CapabilityHealth, ProviderHealth, WindowFigures, health_of
-from elspeth.fabric.manifest import Manifest, load_manifest, parse_manifest, require_signed
+from elspeth.fabric.manifest import (
+    Manifest,
+    ManifestError,
+    load_manifest,
+    parse_manifest,
+    require_signed,
+    require_trusted,
+)
+from elspeth.fabric.manifest.settings import ManifestSettings
 
 SHIPPED = ("azure_blob", "azure_vm")
 """Providers whose manifest comes with this release."""
@@ -43,6 +51,27 @@ def manifests(paths: Sequence[str] = (), keys: Sequence[str] = ()) -> dict[str, 
             manifest = load_manifest(Path(path)).manifest
         found[manifest.provider] = manifest
     return found
+
+
+def believed(settings: ManifestSettings, provider: str) -> tuple[Manifest, tuple[str, ...]]:
+    """The manifest that a configuration lets count for a provider, and the pinned keys that signed it.
+
+    Raises ManifestError for one that may not be believed, or is another provider's: then the provider must
+    not be used. NotFoundError, UsageError for files that can't be read.
+    """
+    keys = [public_key(key) for key in settings.trusted_keys]
+    if settings.file is None:
+        return parse_manifest(shipped_manifest(provider)), ()
+    path = Path(settings.file)
+    if settings.require_signed:
+        found = require_trusted(path, keys, Clock().now(), provider)
+    else:
+        found = load_manifest(path, keys)
+    if found.manifest.provider != provider:
+        raise ManifestError(
+            "wrong_provider", f"{path} is the manifest of {found.manifest.provider!r}, not of {provider!r}"
+        )
+    return found.manifest, found.signed_by
 
 
 def providers_health(

@@ -14,7 +14,7 @@ from elspeth.core.clock import Clock
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.deeds import Deed, EventRecord, known_names, read_deeds, read_operation_events
 
-_SEEN = frozenset({"observed", "result", "intent"})
+_ASIDE = frozenset({"observed", "result", "intent", "manifest", "planned"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +96,7 @@ def _story(
         plan = next((event for event in events if (event.run_id, event.kind) == (run_id, "planned")), None)
         digest = _digest(deed, plan)
         decisions = tuple(
-            event
-            for event in events
-            if event.kind not in {*_SEEN, "planned"} and _concerns(event, run_id, digest)
+            event for event in events if event.kind not in _ASIDE and _concerns(event, run_id, digest)
         )
         stories.append(DeedStory(deed, plan, decisions))
     return ResourceStory(name, subject, tuple(stories), life_of(name, mine, seen, now))

@@ -15,6 +15,7 @@ from elspeth.core.config.loader import read_document
 from elspeth.core.config.models_base import Settings, Text, broken_rule
 from elspeth.core.config.translate import problems_of
 from elspeth.fabric.adapter import Intent, Offer
+from elspeth.fabric.manifest.settings import ManifestSettings
 
 Dollars = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=0)]
@@ -114,6 +115,10 @@ class FleetSettings(Settings):
     )
     approval: ApprovalSettings | None = Field(
         default=None, description="Above which limits somebody must approve a plan."
+    )
+    manifest: ManifestSettings = Field(
+        default_factory=ManifestSettings,
+        description="What the provider promises, and whose signature counts.",
     )
     parallel: int = Field(default=25, ge=1, le=64, description="How many machines are worked on at once.")
 

@@ -6,7 +6,13 @@ configuration: a key inside the file proves nothing.
 
 from elspeth.fabric.manifest.dsse import Envelope, parse_envelope, sign_payload
 from elspeth.fabric.manifest.model import Capability, Manifest, parse_manifest
-from elspeth.fabric.manifest.trust import ManifestError, Trusted, load_manifest, require_signed
+from elspeth.fabric.manifest.trust import (
+    ManifestError,
+    Trusted,
+    load_manifest,
+    require_signed,
+    require_trusted,
+)
 
 __all__ = [
     "Capability",
@@ -18,5 +24,6 @@ __all__ = [
     "parse_envelope",
     "parse_manifest",
     "require_signed",
+    "require_trusted",
     "sign_payload",
 ]

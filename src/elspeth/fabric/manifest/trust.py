@@ -7,7 +7,7 @@ from pathlib import Path
 
 from elspeth.contracts.errors import ElspethError, NotFoundError, UsageError
 from elspeth.core.landscape.ledger.heads import VerifierKey
-from elspeth.fabric.manifest.dsse import PAYLOAD_TYPE, parse_envelope
+from elspeth.fabric.manifest.dsse import PAYLOAD_TYPE, Envelope, parse_envelope
 from elspeth.fabric.manifest.model import Manifest, parse_manifest
 
 LARGEST = 1_000_000
@@ -40,6 +40,15 @@ def load_manifest(path: Path, keys: Sequence[VerifierKey] = ()) -> Trusted:
 
     The trap: it believes nothing and refuses nothing. `require_signed` does.
     """
+    envelope, data = _read(path)
+    if envelope is None:
+        return Trusted(parse_manifest(data), (), signed=False)
+    names = tuple(str(key) for key in envelope.signed_by(tuple(keys)))
+    return Trusted(parse_manifest(envelope.payload), names, signed=True)
+
+
+def _read(path: Path) -> tuple[Envelope | None, bytes]:
+    """The envelope around a manifest, or (None) the file itself; the payload is not looked at."""
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
@@ -49,16 +58,18 @@ def load_manifest(path: Path, keys: Sequence[VerifierKey] = ()) -> Trusted:
     if len(data) > LARGEST:
         raise UsageError(f"{path} has {len(data):,} bytes: this is no manifest")
     envelope = parse_envelope(data)
-    if envelope is None:
-        return Trusted(parse_manifest(data), (), signed=False)
-    if envelope.payload_type != PAYLOAD_TYPE:
+    if envelope is not None and envelope.payload_type != PAYLOAD_TYPE:
         raise UsageError(f"{path} is an envelope around something else: {envelope.payload_type}")
-    names = tuple(str(key) for key in envelope.signed_by(tuple(keys)))
-    return Trusted(parse_manifest(envelope.payload), names, signed=True)
+    return envelope, data
 
 
 def require_signed(path: Path, keys: Sequence[VerifierKey], now: datetime, provider: str = "") -> Manifest:
-    """The manifest, if one of the pinned keys signed exactly these bytes and it has not expired.
+    """As `require_trusted`, the manifest only."""
+    return require_trusted(path, keys, now, provider).manifest
+
+
+def require_trusted(path: Path, keys: Sequence[VerifierKey], now: datetime, provider: str = "") -> Trusted:
+    """The manifest, if one of the pinned keys signed exactly these bytes and it has not expired, and who did.
 
     Raises ManifestError, and UsageError for a file that is no manifest at all. ``provider``: whose it
     must be.
@@ -68,18 +79,19 @@ def require_signed(path: Path, keys: Sequence[VerifierKey], now: datetime, provi
             "no key is trusted: every manifest would be refused", fix="name the public keys that count"
         )
     try:
-        found = load_manifest(path, keys)
+        envelope, _ = _read(path)
     except NotFoundError as error:
         raise ManifestError("missing", error.what, fix="sign one: elspeth manifest sign") from error
-    if not found.signed:
+    if envelope is None:
         raise ManifestError("unsigned", f"{path} is not signed", fix="sign it: elspeth manifest sign")
-    if not found.signed_by:
+    signers = envelope.signed_by(tuple(keys))
+    if not signers:
         raise ManifestError(
             "untrusted",
             f"none of the trusted keys signed {path} as it is: it was altered, or signed by somebody else",
             fix="ask who publishes it for the key, by another way than the one this file came",
         )
-    manifest = found.manifest
+    manifest = parse_manifest(envelope.payload)
     if manifest.expires_at is not None and manifest.expires_at <= now:
         raise ManifestError(
             "expired",
@@ -90,4 +102,4 @@ def require_signed(path: Path, keys: Sequence[VerifierKey], now: datetime, provi
         raise ManifestError(
             "wrong_provider", f"{path} is the manifest of {manifest.provider!r}, not of {provider!r}"
         )
-    return manifest
+    return Trusted(manifest, tuple(str(key) for key in signers), signed=True)
