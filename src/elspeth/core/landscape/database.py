@@ -240,6 +240,9 @@ def _unreachable(url: URL, error: DBAPIError) -> Exception:
         cause = cause.replace(str(url.password), "***")
     if "not a database" in cause:
         return LandscapeVersionError(f"{where} is not a database", fix="choose another landscape.url")
+    if url.get_backend_name() == "sqlite":
+        fix = "see to the file's disk (space, rights), or choose another landscape.url"
+        return LandscapeError(f"the landscape {where} can't be opened: {cause}", fix=fix)
     kind = "can't be reached" if isinstance(error, OperationalError) else "can't be used"
     return LandscapeError(
         f"the landscape {where} {kind}: {cause}", fix="check the url, the server and your rights"
