@@ -132,6 +132,10 @@ def test_a_result_reads_as_its_json_does() -> None:
     assert result.sinks["approved"]["rows"] == 1
     with pytest.raises(KeyError, match="raws"):
         result["raws"]
+    shown = result._repr_html_()
+    assert "<b>completed</b>, 1 row in" in shown
+    assert "<td>approved</td>" in shown
+    assert "row[&#x27;amount&#x27;] &gt; 1000" in validate("p.yaml")._repr_html_()
 
 
 def test_a_csv_sink_without_rows_has_the_columns_that_are_known() -> None:

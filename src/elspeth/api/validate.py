@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from elspeth.api.assemble import Assembled
 from elspeth.api.before import prepare
 from elspeth.contracts.errors import ElspethError
 from elspeth.contracts.plugins import Source
+from elspeth.core.html import html_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,22 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON-able data."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """What a run would do, for notebooks."""
+        nodes = [(node.node_id, node.node_type, node.plugin, node.detail) for node in self.nodes]
+        edges = [(edge.from_node, edge.label, edge.mode, edge.to_node) for edge in self.edges]
+        sinks = [
+            (sink.name, ", ".join(sink.targets), "replaces it" if sink.overwrites else "")
+            for sink in self.sinks
+        ]
+        return (
+            f"<div><p><code>{escape(self.pipeline)}</code> is valid</p>"
+            f"{html_table(('node', 'type', 'plugin', 'detail'), nodes)}"
+            f"{html_table(('from', 'label', 'mode', 'to'), edges)}"
+            f"{html_table(('source', 'fields'), ((name, ', '.join(f)) for name, f in self.schemas.items()))}"
+            f"{html_table(('sink', 'writes', ''), sinks)}</div>"
+        )
 
 
 def validate(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None) -> Plan:

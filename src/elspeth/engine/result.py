@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from html import escape
 from typing import Any
 
 from elspeth.contracts.enums import RunStatus, TerminalState
+from elspeth.core.html import html_table
 
 
 class _ByName:
@@ -75,6 +77,18 @@ class RunResult(_ByName):
                 {"calls": {name: dict(metrics) for name, metrics in self.calls.items()}} if self.calls else {}
             ),
         }
+
+    def _repr_html_(self) -> str:
+        """How the run ended, for notebooks."""
+        rows = f"{self.rows.read:,} {'row' if self.rows.read == 1 else 'rows'} in {self.duration_s:.3g} s"
+        if bad := self.rows.quarantined + self.rows.failed:
+            rows += f", {bad:,} quarantined or failed"
+        sinks = [(name, sink.rows, sink.bytes, sink.sha256, sink.path) for name, sink in self.sinks.items()]
+        return (
+            f"<div><p>Run <code>{escape(self.run_id)}</code>: <b>{self.status}</b>, {rows}</p>"
+            f"{html_table(('sink', 'rows', 'bytes', 'sha256', 'path'), sinks)}"
+            f"{html_table(('tokens', 'number'), self.outcomes.items())}</div>"
+        )
 
 
 @dataclass(frozen=True, slots=True)
