@@ -20,11 +20,13 @@ def called(nodes: Mapping[str, Mapping[str, Any]]) -> RenderableType:
     lines = []
     for node_id, node in nodes.items():
         line = Text.assemble(("calls  ", "dim"), printable(node_id))
-        line.append(f"  {number(node['calls'])} made, {number(node['calls_succeeded'])} answered")
+        answered = number(node["calls_succeeded"])
+        made = f"{number(node['calls'])} made, {answered} answered"
+        line.append(f"  {made if node['live'] else f'{answered} answered from the record, none made'}")
         line.append(f"  {number(node['tokens_in'] + node['tokens_out'])} tokens", style="dim")
         if node["cost"]:
             line.append(f"  cost {node['cost']:.6g}")
-        if node["calls_cached"]:
+        if node.get("calls_cached"):
             line.append(f"  {number(node['calls_cached'])} from the cache")
         if node["calls_reused"]:
             line.append(f"  {number(node['calls_reused'])} taken from the record")

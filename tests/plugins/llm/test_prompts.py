@@ -193,3 +193,20 @@ def test_providers_have_their_own_addresses_and_headers() -> None:
     assert AzureLLMTransform(
         {"deployment_name": "d", "endpoint": "https://r", "prompt_template": "p"}
     )._endpoint.bearer
+
+
+def test_a_key_does_not_show_where_options_are_shown() -> None:
+    made = [
+        AzureLLMTransform(
+            {
+                "endpoint": "http://x",
+                "deployment_name": "d",
+                "api_key": "very-secret-key",
+                "prompt_template": "x",
+            }
+        ),
+        OpenRouterLLMTransform({"model": "m", "api_key": "very-secret-key", "prompt_template": "x"}),
+        LLMTransform({"model": "m", "api_key": "very-secret-key", "prompt_template": "x"}),
+    ]
+    for transform in made:
+        assert "very-secret-key" not in repr(transform.options)

@@ -24,6 +24,7 @@ class AzureOpenAIConfig(CallOptions):
     endpoint: str = Field(description="The resource: `https://NAME.openai.azure.com`.")
     api_key: str | None = Field(
         default=None,
+        repr=False,
         description="The resource's key, e.g. `${AZURE_OPENAI_API_KEY}`; without one the machine's Azure"
         " identity is used (`DefaultAzureCredential`).",
     )

@@ -188,6 +188,7 @@ class BaseLLMTransform(BaseTransform):
         running, service = self._running, self._service
         found["pool_size"] = self.pool_size
         found["rows_waiting"] = len(self._open)
+        found["live"] = self.earlier is None or self.earlier.mode is not RunMode.REPLAY
         found["breaker"] = "closed"
         if running is not None and service is not None:
             state = service.state(running.loop.loop.time())

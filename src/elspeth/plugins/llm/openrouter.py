@@ -18,7 +18,7 @@ class OpenRouterConfig(CallOptions):
     """Options of ``openrouter_llm``."""
 
     model: str = Field(min_length=1, description="The model, e.g. `openai/gpt-4o-mini`.")
-    api_key: str = Field(min_length=1, description="The key, e.g. `${OPENROUTER_API_KEY}`.")
+    api_key: str = Field(min_length=1, repr=False, description="The key, e.g. `${OPENROUTER_API_KEY}`.")
     base_url: str = Field(default=BASE_URL, description="The gateway's address.")
     prompt_template: str | None = Field(
         default=None, min_length=1, description="The prompt, a Jinja2 template over `row` and `lookup`."

@@ -23,7 +23,7 @@ class LLMOptions(CallOptions):
         default=None, min_length=1, description="The model; with Azure the deployment counts."
     )
     base_url: str | None = Field(default=None, description="The server, up to and with `/v1`.")
-    api_key: str | None = Field(default=None, description="The key, e.g. `${OPENAI_API_KEY}`.")
+    api_key: str | None = Field(default=None, repr=False, description="The key, e.g. `${OPENAI_API_KEY}`.")
     endpoint: str | None = Field(default=None, description="Azure: the resource's address.")
     deployment_name: str | None = Field(default=None, min_length=1, description="Azure: the deployment.")
     api_version: str = Field(default=azure.API_VERSION, description="Azure: the version of the API.")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, Float, LargeBinary, Numeric, Table
 
@@ -138,10 +138,19 @@ def read_some(connection: Connection, kind: Kind, run: RunKey, keys: Iterable[An
     where = " AND ".join(f"{name} = ?" for name in (kind.run_column, *kind.keys))
     sql = placed(connection, f"SELECT {_names(kind)} FROM {kind.table.name} WHERE {where}")
     own = getattr(run, kind.run_column)
+    find = _finder(connection, sql)
     for key in keys:
-        row = connection.exec_driver_sql(sql, (own, *key)).one_or_none()
+        row = find((own, *key))
         if row is not None:
             yield tuple(key), values_of(kind, row)
+
+
+def _finder(connection: Connection, sql: str) -> Callable[[tuple[Any, ...]], Sequence[Any] | None]:
+    """Finds single rows; with SQLite by way of the driver, whose part in it is a tenth of the time."""
+    raw = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite" and raw is not None:
+        return lambda parameters: cast("Sequence[Any] | None", raw.execute(sql, parameters).fetchone())
+    return lambda parameters: connection.exec_driver_sql(sql, parameters).one_or_none()
 
 
 def _read_by_key(connection: Connection, kind: Kind, run: RunKey, keys: list[Any]) -> Iterator[Record]:
