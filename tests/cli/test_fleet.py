@@ -131,7 +131,7 @@ def test_plan_apply_status_heal_destroy_sweep(server: ArmServer, said: Said) -> 
     assert said.fleet("destroy", "--only", "*-001", "--yes") == 0
     assert machines(server) == ["web-000"]
     assert said.fleet("destroy", "--yes") == 0
-    assert "1 machines deleted" in said.out
+    assert "1 machine deleted" in said.out
     assert said.fleet("sweep") == 0
     assert "0 strays deleted" in said.out
     kinds = {item.kind.rsplit("/", 1)[1] for item in server.world.resources.values()}
@@ -324,7 +324,8 @@ def test_everything_that_is_wrong_with_a_file_is_told_at_once(server: ArmServer,
         ("[westeurope, northeurope]", "[]", "regions must not be empty"),
         ("team: data", "elspeth-fleet: other", "tags that begin with elspeth- are ours"),
         ("count: 2", "count: 2\nnetwork: {subnets: {eastus: /x}}", "'eastus' is none of the regions"),
-        ("fleet: web", f"fleet: {'w' * 65}", "fleet: "),
+        ("fleet: web", f"fleet: {'w' * 65}", "this name has 65 characters; 40 are allowed"),
+        ("fleet: web", "fleet: Web", "'Web' can't be part of machines' names"),
     ],
 )
 def test_files_that_contradict_themselves(

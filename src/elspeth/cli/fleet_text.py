@@ -37,7 +37,14 @@ def status_lines(found: FleetStatus) -> Iterator[str]:
     for stray in found.world.strays:
         yield f"stray: {stray}"
     machines = sum(unit.machines for unit in found.world.units)
-    yield f"{machines} machines, ${found.cost_per_hour:.2f} per hour" + _spent(found.spent_today, found.spent)
+    yield f"{counted(machines, 'machine')}, ${found.cost_per_hour:.2f} per hour" + _spent(
+        found.spent_today, found.spent
+    )
+
+
+def counted(number: int, what: str) -> str:
+    """So many of something."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def step_line(step: Step, error: str | None) -> str:

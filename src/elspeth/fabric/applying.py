@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +128,7 @@ class SharedCrew:
         self._on_step = on_step or (lambda step, error: None)
         self._claims: dict[str, Claim] = {}
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
 
     def __call__(self, steps: Sequence[Step], do: Callable[[Step], None]) -> None:
         """Do all of them, together with whoever joined. Raises the first error once all have ended."""
@@ -144,6 +145,12 @@ class SharedCrew:
                 done = [
                     pool.submit(self._work, queue, work, do) for _ in range(min(self._parallel, len(work)))
                 ]
+                try:
+                    wait(done)
+                except BaseException:
+                    # Ctrl-C: what is begun is ended, and nothing else is begun.
+                    self._stopped.set()
+                    raise
         finally:
             ended.set()
             beat.join()
@@ -156,7 +163,7 @@ class SharedCrew:
 
     def _work(self, queue: str, work: dict[str, Step], do: Callable[[Step], None]) -> None:
         worker, first = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}", None
-        while True:
+        while not self._stopped.is_set():
             claims = self._coordinator.claim(worker, queue)
             if not claims:
                 counts = self._coordinator.counts(queue)

@@ -1,13 +1,14 @@
 """``fleet.yaml``: a fleet of machines as somebody wrote it down."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from elspeth.contracts.errors import ConfigurationError
 from elspeth.core.config.document import Document
@@ -19,7 +20,22 @@ from elspeth.fabric.manifest.settings import ManifestSettings
 
 Dollars = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=0)]
+LONGEST_NAME = 40
 Few = Annotated[list[Text], Field(min_length=1)]
+
+
+def _fleet_name(name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        raise broken_rule(
+            f"this name has {len(name)} characters; {LONGEST_NAME} are allowed (machines' names have 64)",
+            fix="take a shorter name",
+        )
+    if re.fullmatch(r"[a-z][a-z0-9-]*", name) is None:
+        raise broken_rule(
+            f"{name!r} can't be part of machines' names",
+            fix="begin with a small letter; use small letters, digits and '-' only",
+        )
+    return name
 
 
 class BudgetSettings(Settings):
@@ -73,8 +89,8 @@ class ApprovalSettings(Settings):
 class FleetSettings(Settings):
     """A fleet. ``prices`` are per machine and hour, by size."""
 
-    fleet: str = Field(
-        pattern=r"^[a-z][a-z0-9-]{0,39}$", description="The fleet's name; machines are called after it."
+    fleet: Annotated[str, AfterValidator(_fleet_name)] = Field(
+        description="The fleet's name; machines are called after it."
     )
     subscription_id: Text = Field(description="The Azure subscription.")
     resource_group: Text = Field(description="The resource group; made if it is not there.")

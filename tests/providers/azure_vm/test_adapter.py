@@ -103,7 +103,9 @@ def test_quota_and_restrictions_lead_to_the_next_offer(adapter: AzureVMAdapter, 
 def test_unknown_regions_and_sizes_are_refused(adapter: AzureVMAdapter) -> None:
     with pytest.raises(NoRoomError, match="Standard_B1s in atlantis: Azure has no such region"):
         adapter.plan(intent(1, Offer("atlantis", SIZE)))
-    with pytest.raises(NoRoomError, match="Standard_B2s_v9 in westeurope: Azure has no such size there"):
+    with pytest.raises(
+        NoRoomError, match="Standard_B2s_v9 in westeurope: Azure has no such size there; did you mean"
+    ):
         adapter.plan(Intent("web", 1, (Offer(PLACE, "Standard_B2s_v9"),), {"Standard_B2s_v9": 1.0}))
 
 

@@ -103,6 +103,7 @@ def destroy(
     """Delete the machines of the fleet, with disks, interfaces and addresses, and nothing else."""
     from elspeth.api.fleet import destroy_fleet  # noqa: PLC0415
     from elspeth.api.fleet_desk import Kept  # noqa: PLC0415
+    from elspeth.cli.fleet_text import counted  # noqa: PLC0415
     from elspeth.contracts.errors import UsageError  # noqa: PLC0415
 
     if not yes:
@@ -113,7 +114,7 @@ def destroy(
         return 0
     for name in gone:
         say(f"- {name}")
-    say(f"{len(gone)} machines deleted")
+    say(f"{counted(len(gone), 'machine')} deleted")
     return 0
 
 
@@ -122,6 +123,7 @@ def sweep(file: File, fabric: Fabric = None, database: Database = None, as_json:
     """Delete what bears the fleet's tag and belongs to no machine: left by creations that failed."""
     from elspeth.api.fleet import sweep_fleet  # noqa: PLC0415
     from elspeth.api.fleet_desk import Kept  # noqa: PLC0415
+    from elspeth.cli.fleet_text import counted  # noqa: PLC0415
 
     gone = sweep_fleet(file, kept=Kept(database, fabric))
     if as_json:
@@ -129,7 +131,7 @@ def sweep(file: File, fabric: Fabric = None, database: Database = None, as_json:
         return 0
     for one in gone:
         say(f"- {one}")
-    say(f"{len(gone)} strays deleted")
+    say(f"{counted(len(gone), 'stray')} deleted")
     return 0
 
 

@@ -1,7 +1,7 @@
 """`AzureVMAdapter`: a fleet of virtual machines in one resource group."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from fnmatch import fnmatchcase
 from typing import TypedDict
 
@@ -154,6 +154,13 @@ class AzureVMAdapter:
             return
         with ThreadPoolExecutor(min(self._parallel, len(steps))) as pool:
             outcomes = [pool.submit(do, step) for step in steps]
+            try:
+                wait(outcomes)
+            except BaseException:
+                # Ctrl-C: what is begun is ended, and nothing else is begun.
+                for outcome in outcomes:
+                    outcome.cancel()
+                raise
         for outcome in outcomes:
             outcome.result()
 

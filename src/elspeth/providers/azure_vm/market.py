@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from elspeth.core.config.document import did_you_mean
 from elspeth.fabric.adapter import Market, Offer, Quote
 from elspeth.providers.azure_vm.connection import Connection
 from elspeth.providers.azure_vm.errors import InvalidRequestError, translated
@@ -56,13 +57,19 @@ def market(connection: Connection, offers: Iterable[Offer], *, spot: bool) -> Ma
             quotes |= {one: Quote(refused="Azure tells no quota of this region") for one in here}
             continue
         quotas |= {f"{location} {name}": pair for name, pair in used.items()}
-        quotes |= {one: _quote(one, known.get(one.size), spot) for one in here}
+        for one in here:
+            meant = did_you_mean(one.size, list(known))
+            quotes[one] = (
+                _quote(one, known[one.size], spot)
+                if one.size in known
+                else Quote(
+                    refused="Azure has no such size there" + (f"; did you mean {meant}?" if meant else "")
+                )
+            )
     return Market(quotes, quotas)
 
 
-def _quote(offer: Offer, size: Size | None, spot: bool) -> Quote:
-    if size is None:
-        return Quote(refused="Azure has no such size there")
+def _quote(offer: Offer, size: Size, spot: bool) -> Quote:
     if spot and not size.spot:
         return Quote(size.cores, refused="there are no spot machines of this size")
     names = (SPOT_QUOTA,) if spot else (REGIONAL_QUOTA, size.family)
