@@ -24,6 +24,8 @@ _SECRET_PARTS = (
     ),
     re.compile(r"(?P<user>Bearer|Basic)\s+(?P<secret>[A-Za-z0-9._~+/\-]{8,}=*)", re.IGNORECASE),
 )
+# What a text holds that one of these fits, in lower case: to look for it takes a tenth of the time.
+_SIGNS = (("://",), ("key=", "signature=", "sig=", "password=", "pwd="), ("bearer", "basic"))
 _SHORTEST = 6
 KeyPath = tuple[str | int, ...]
 
@@ -69,8 +71,10 @@ class Redactor:
         for secret in self._known:
             if secret in text:
                 text = text.replace(secret, self.fingerprint(secret))
-        for pattern in _SECRET_PARTS:
-            text = pattern.sub(self._part, text)
+        folded = _folded(text)
+        for pattern, signs in zip(_SECRET_PARTS, _SIGNS, strict=True):
+            if any(sign in folded for sign in signs):
+                text = pattern.sub(self._part, text)
         return text
 
     def scrub(self, error: BaseException) -> None:
@@ -104,6 +108,11 @@ class Redactor:
     def _part(self, match: re.Match[str]) -> str:
         whole, secret = match.group(0), match.group("secret")
         return whole[: len(whole) - len(secret)] + self.fingerprint(secret)
+
+
+def _folded(text: str) -> str:
+    """In lower case, as `re.IGNORECASE` sees it: to that a dotless ı is an i, and a long ſ an s."""
+    return text.lower() if text.isascii() else text.casefold().replace("\u0131", "i").replace("i\u0307", "i")
 
 
 def names_a_secret(name: str) -> bool:
