@@ -13,7 +13,7 @@ from elspeth import run
 from elspeth.core.landscape import schema
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import EdgeStart, LandscapeRecorder, RunStart
-from elspeth.core.landscape.step_states import StateEnd, StateStart
+from elspeth.core.landscape.stepwise.states import StateEnd, StateStart
 from elspeth.engine.token_manager import TokenManager
 
 VIEWS = (

@@ -11,7 +11,7 @@ from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.lineage import BatchRecord, RowLineage, TokenLineage
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.recorder import LandscapeRecorder, RunStart
-from elspeth.core.landscape.step_states import StateEnd, StateStart
+from elspeth.core.landscape.stepwise.states import StateEnd, StateStart
 
 PIPELINE = """
 source: {plugin: json, options: {path: $in.jsonl}}

@@ -14,7 +14,7 @@ from elspeth.core.landscape.call_log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder, RunStart
 from elspeth.core.landscape.schema import experiment_assignments_table, runs_table
-from elspeth.core.landscape.step_states import StateEnd, StateStart
+from elspeth.core.landscape.stepwise.states import StateEnd, StateStart
 
 START = datetime(2026, 11, 21, 2, 15, 30, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ from elspeth.core.landscape.call_log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.recorder import LandscapeRecorder
-from elspeth.core.landscape.step_states import StateStart
+from elspeth.core.landscape.stepwise.states import StateStart
 
 
 def test_calls_come_back_in_order(landscape: LandscapeDB) -> None:

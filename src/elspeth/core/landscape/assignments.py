@@ -11,7 +11,7 @@ from sqlalchemy import RowMapping, insert, select, text
 from elspeth.core.canonical import canonical, digest
 from elspeth.core.clock import Clock, microseconds
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.step_tokens import RecordError, ensure_run, transaction
+from elspeth.core.landscape.stepwise.tokens import RecordError, ensure_run, transaction
 from elspeth.core.landscape.tables import experiment_assignments_table
 from elspeth.core.landscape.variant_sql import VARIANT_METRICS
 

@@ -16,7 +16,7 @@ from elspeth.core.landscape import ids
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.payloads.store import inflate_body
 from elspeth.core.landscape.records import CallRecord
-from elspeth.core.landscape.step_tokens import RecordError, find_token, transaction
+from elspeth.core.landscape.stepwise.tokens import RecordError, find_token, transaction
 from elspeth.core.landscape.tables import calls_table
 
 _call = calls_table.c

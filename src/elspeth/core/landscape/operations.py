@@ -27,7 +27,7 @@ from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.leases import Lease, RunHeldError
 from elspeth.core.landscape.recorder import EdgeStart, LandscapeRecorder, NodeStart, RunStart, note_event
 from elspeth.core.landscape.runs import OPERATION
-from elspeth.core.landscape.step_states import StateEnd, StateStart
+from elspeth.core.landscape.stepwise.states import StateEnd, StateStart
 from elspeth.core.landscape.tables import runs_table
 
 PLAN, DONE, FAILED = "plan", "done", "failed"

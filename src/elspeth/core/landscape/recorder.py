@@ -15,9 +15,9 @@ from elspeth.core.landscape.assignments import AssignmentRecording
 from elspeth.core.landscape.call_log import CallRecording
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.leases import Lease, give_back, renew, take_lease
-from elspeth.core.landscape.step_batches import BatchRecording
-from elspeth.core.landscape.step_recording import StateRecording
-from elspeth.core.landscape.stepwise import TokenRecording
+from elspeth.core.landscape.stepwise.batch_recording import BatchRecording
+from elspeth.core.landscape.stepwise.state_recording import StateRecording
+from elspeth.core.landscape.stepwise.token_recording import TokenRecording
 from elspeth.core.landscape.tables import (
     artifacts_table,
     edges_table,

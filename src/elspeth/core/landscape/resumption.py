@@ -13,7 +13,7 @@ from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.paths import Delta, Event, Origin, Path, Step
 from elspeth.core.landscape.payloads.store import inflate
 from elspeth.core.landscape.reader import LandscapeReader
-from elspeth.core.landscape.step_tokens import FIRST_OWN_PATH
+from elspeth.core.landscape.stepwise.tokens import FIRST_OWN_PATH
 from elspeth.core.landscape.tables import (
     checkpoints_table,
     path_events_table,

@@ -11,10 +11,10 @@ from elspeth.contracts.routing import RoutingAction
 from elspeth.contracts.tokens import Token
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder
-from elspeth.core.landscape.step_decisions import Decision
-from elspeth.core.landscape.step_graph import CONTINUE, NodeDraft
-from elspeth.core.landscape.step_making import Carried
-from elspeth.core.landscape.step_tokens import RecordError
+from elspeth.core.landscape.stepwise.decisions import Decision
+from elspeth.core.landscape.stepwise.graph import CONTINUE, NodeDraft
+from elspeth.core.landscape.stepwise.making import Carried
+from elspeth.core.landscape.stepwise.tokens import RecordError
 from elspeth.engine.spans import SpanFactory
 from elspeth.engine.token_manager import TokenManager
 

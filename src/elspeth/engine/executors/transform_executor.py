@@ -11,9 +11,9 @@ from elspeth.contracts.plugins import PluginContext
 from elspeth.contracts.results import TransformResult
 from elspeth.contracts.tokens import TokenInfo
 from elspeth.core.canonical import dump
-from elspeth.core.landscape.step_graph import NodeDraft
-from elspeth.core.landscape.step_making import Carried
-from elspeth.core.landscape.step_states import StateEnd, StateStart
+from elspeth.core.landscape.stepwise.graph import NodeDraft
+from elspeth.core.landscape.stepwise.making import Carried
+from elspeth.core.landscape.stepwise.states import StateEnd, StateStart
 from elspeth.engine.batch_adapter import DEFAULT_TIMEOUT_S, SharedBatchAdapter
 from elspeth.engine.executors.gate_executor import Part, as_recorder
 from elspeth.engine.spans import SpanFactory

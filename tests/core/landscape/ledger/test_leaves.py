@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from elspeth.core.landscape.ledger.growth import OWN_PATHS
 from elspeth.core.landscape.ledger.index import IndexUnreadableError, Section, pack, unpack
 from elspeth.core.landscape.ledger.leaves import content_hash, domain, encode, leaf, trace_leaf, trace_leaves
-from elspeth.core.landscape.step_tokens import FIRST_OWN_PATH
+from elspeth.core.landscape.stepwise.tokens import FIRST_OWN_PATH
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 VALUE = st.none() | INT64 | st.text() | st.binary() | st.floats(allow_nan=False)

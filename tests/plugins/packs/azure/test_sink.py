@@ -14,7 +14,7 @@ from elspeth.contracts.errors import SinkError
 from elspeth.contracts.tokens import TokenInfo
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder
-from elspeth.core.landscape.step_states import StateStart
+from elspeth.core.landscape.stepwise.states import StateStart
 from elspeth.plugins.packs.azure import AzureBlobSink
 
 ROWS = [{"id": number, "name": f"n{number}"} for number in range(6)]

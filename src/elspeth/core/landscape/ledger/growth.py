@@ -19,7 +19,7 @@ from elspeth.core.landscape.ledger.tree import Tree
 TAG = 4
 _OUTSIDE = frozenset(kind.name for kind in OUTSIDE)
 OWN_PATHS = 1 << 30
-"""From here up a path belongs to one token (`step_tokens.FIRST_OWN_PATH`, which can't be imported here)."""
+"""From here up a path is one token's (`stepwise.tokens.FIRST_OWN_PATH`, which can't be imported here)."""
 
 _HEAD = "head_no, tree_size, root, note, first_row, last_row, leaf_keys, leaf_tags, blocks, frontier"
 _PUT = f"INSERT INTO tree_heads (run_no, {_HEAD}) VALUES ({', '.join('?' * 11)})"

@@ -1,4 +1,4 @@
-"""Recording states, decisions and the graph one at a time; the second half of `stepwise`."""
+"""Nodes, edges, states and decisions, one call at a time."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,20 +9,17 @@ from sqlalchemy import Connection, select
 from elspeth.contracts.enums import EdgeMode, NodeType
 from elspeth.core.clock import Clock, microseconds
 from elspeth.core.landscape import ids, runs
-from elspeth.core.landscape import step_graph as graph
-from elspeth.core.landscape import step_making as making
-from elspeth.core.landscape import step_states as states
-from elspeth.core.landscape import step_tokens as tokens
 from elspeth.core.landscape.assembling import assemble
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.lineage import NodeStateRecord
 from elspeth.core.landscape.material import read_material
-from elspeth.core.landscape.step_decisions import Decision, DecisionRecord, decide, divert
-from elspeth.core.landscape.step_graph import NodeDraft
-from elspeth.core.landscape.step_making import Carried
-from elspeth.core.landscape.step_states import StateEnd, StateStart
-from elspeth.core.landscape.step_tokens import RecordError, TokenAt, transaction
-from elspeth.core.landscape.stepwise import check_destinations, unknown_run
+from elspeth.core.landscape.stepwise import graph, making, states, tokens
+from elspeth.core.landscape.stepwise.decisions import Decision, DecisionRecord, decide, divert
+from elspeth.core.landscape.stepwise.graph import NodeDraft
+from elspeth.core.landscape.stepwise.making import Carried
+from elspeth.core.landscape.stepwise.states import StateEnd, StateStart
+from elspeth.core.landscape.stepwise.token_recording import check_destinations, unknown_run
+from elspeth.core.landscape.stepwise.tokens import RecordError, TokenAt, transaction
 from elspeth.core.landscape.stored import PathCache
 from elspeth.core.landscape.tables import runs_table
 

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, insert
 
 from elspeth.contracts.plugins import Row
 from elspeth.core.canonical import row_digest
-from elspeth.core.landscape.step_states import current_row, reason_text
-from elspeth.core.landscape.step_tokens import (
+from elspeth.core.landscape.stepwise.states import current_row, reason_text
+from elspeth.core.landscape.stepwise.tokens import (
     STANDALONE,
     RecordError,
     TokenAt,

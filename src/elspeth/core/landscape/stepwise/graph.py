@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from elspeth.contracts.enums import EdgeMode, NodeType
 from elspeth.core.canonical import canonical, digest
-from elspeth.core.landscape.step_tokens import RecordError
+from elspeth.core.landscape.stepwise.tokens import RecordError
 from elspeth.core.landscape.tables import edges_table, nodes_table
 
 CONTINUE = "continue"

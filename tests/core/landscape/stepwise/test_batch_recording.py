@@ -10,8 +10,8 @@ from elspeth.core.landscape import schema
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.recorder import LandscapeRecorder, RunStart
-from elspeth.core.landscape.step_states import StateStart
-from elspeth.core.landscape.step_tokens import RecordError
+from elspeth.core.landscape.stepwise.states import StateStart
+from elspeth.core.landscape.stepwise.tokens import RecordError
 
 
 @pytest.fixture

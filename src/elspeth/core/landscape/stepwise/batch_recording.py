@@ -9,11 +9,10 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from elspeth.contracts.plugins import Row
 from elspeth.contracts.tokens import Token
 from elspeth.core.clock import Clock, instant, microseconds
-from elspeth.core.landscape import step_making as making
-from elspeth.core.landscape import step_tokens as tokens
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.step_tokens import RecordError, TokenAt, transaction
-from elspeth.core.landscape.stepwise import unknown_run
+from elspeth.core.landscape.stepwise import making, tokens
+from elspeth.core.landscape.stepwise.token_recording import unknown_run
+from elspeth.core.landscape.stepwise.tokens import RecordError, TokenAt, transaction
 from elspeth.core.landscape.tables import batch_tokens_table, batches_table, runs_table
 
 TRIGGERS = ("count", "timeout", "condition", "end_of_source")

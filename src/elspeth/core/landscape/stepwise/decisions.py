@@ -9,13 +9,10 @@ from sqlalchemy import Connection
 from elspeth.contracts.enums import EdgeMode, NodeType
 from elspeth.contracts.plugins import Row
 from elspeth.contracts.tokens import Token
-from elspeth.core.landscape import step_graph as graph
-from elspeth.core.landscape import step_making as making
-from elspeth.core.landscape import step_states as states
-from elspeth.core.landscape import step_tokens as tokens
-from elspeth.core.landscape.step_graph import CONTINUE, NodeDraft
-from elspeth.core.landscape.step_states import StateEnd, StateStart
-from elspeth.core.landscape.step_tokens import TokenAt
+from elspeth.core.landscape.stepwise import graph, making, states, tokens
+from elspeth.core.landscape.stepwise.graph import CONTINUE, NodeDraft
+from elspeth.core.landscape.stepwise.states import StateEnd, StateStart
+from elspeth.core.landscape.stepwise.tokens import TokenAt
 
 DISCARD = "discard"
 

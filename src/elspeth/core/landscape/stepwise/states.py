@@ -13,7 +13,7 @@ from elspeth.contracts.plugins import Row
 from elspeth.core.canonical import canonical, dump, dump_values, row_digest
 from elspeth.core.landscape import ids
 from elspeth.core.landscape.rebuild import rebuild
-from elspeth.core.landscape.step_tokens import (
+from elspeth.core.landscape.stepwise.tokens import (
     RecordError,
     TokenAt,
     change_path,

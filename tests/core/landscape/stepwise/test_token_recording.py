@@ -17,7 +17,7 @@ from elspeth.core.landscape import schema
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.recorder import LandscapeRecorder, RunStart
-from elspeth.core.landscape.step_states import StateEnd, StateStart
+from elspeth.core.landscape.stepwise.states import StateEnd, StateStart
 from elspeth.core.landscape.tables import traces_table
 
 START = datetime(2026, 11, 21, 2, 15, 30, 123456, tzinfo=UTC)

@@ -1,12 +1,4 @@
-"""Recording one thing at a time: each call is on record when it returns, in one transaction.
-
-For callers outside the engine (a notebook, a test, an executor that runs by itself), and as the
-independent account of a run against which the engine's bulk records are checked: both end in the
-same tables, so that views and reader tell the same story of either.
-
-Whatever is refused, with `RecordError` (a ValueError), leaves nothing behind. Times may be given
-where something is recorded later than it happened.
-"""
+"""Rows and tokens, one call at a time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +8,9 @@ from elspeth.contracts.enums import TerminalState
 from elspeth.contracts.plugins import Row
 from elspeth.contracts.tokens import Token
 from elspeth.core.clock import Clock, instant, microseconds
-from elspeth.core.landscape import step_making as making
-from elspeth.core.landscape import step_tokens as tokens
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.step_tokens import RecordError, transaction
+from elspeth.core.landscape.stepwise import making, tokens
+from elspeth.core.landscape.stepwise.tokens import RecordError, transaction
 from elspeth.core.landscape.stored import PathCache
 from elspeth.core.landscape.tables import runs_table
 
