@@ -8,9 +8,9 @@ from elspeth.core.secrets import Redactor
 
 # Letters that ignore case in odd ways are among them: dotted and dotless i, long s, the sign for Kelvin.
 PARTS = [
-    "Bearer ", "BEARER\t", "bas\u0130c ", "Ba\u017fic ", "bas\u0131c ", "sig=", "S\u0130G=", "\u017fig=", "s\u0131g=",
-    "pwd=", "AccountKey=", "Account\u212aey=", "password=", "SharedAccessSignature=", "https://", "user", ":", "@",
-    "abcdefghij", "&", "; ", "\u00e9", "\u00df",
+    "Bearer ", "BEARER\t", "bas\u0130c ", "Ba\u017fic ", "bas\u0131c ", "sig=", "S\u0130G=", "\u017fig=",
+    "s\u0131g=", "pwd=", "AccountKey=", "Account\u212aey=", "password=", "SharedAccessSignature=", "https://",
+    "user", ":", "@", "abcdefghij", "&", "; ", "\u00e9", "\u00df",
 ]  # fmt: skip
 
 

@@ -111,8 +111,10 @@ class Redactor:
 
 
 def _folded(text: str) -> str:
-    """In lower case, as `re.IGNORECASE` sees it: to that a dotless ı is an i, and a long ſ an s."""
-    return text.lower() if text.isascii() else text.casefold().replace("\u0131", "i").replace("i\u0307", "i")
+    """In lower case, as `re.IGNORECASE` sees it, to which an i without its dot is an i too."""
+    if text.isascii():
+        return text.lower()
+    return text.casefold().replace("\u0131", "i").replace("i\u0307", "i")
 
 
 def names_a_secret(name: str) -> bool:
