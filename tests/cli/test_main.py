@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,3 +160,20 @@ def test_completion_offers_commands_and_run_ids(start_cli: Callable[..., Any], r
 def test_the_module_is_the_command(here: os.PathLike[str]) -> None:
     done = subprocess.run([sys.executable, "-m", "elspeth", "--version"], capture_output=True, text=True)
     assert done.stdout == f"elspeth {__version__}\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["--version"], ["plugins", "list"], ["plugins", "list", "--json"]])
+def test_a_full_disk_under_stdout_is_no_bug_of_ours(arguments: list[str]) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "elspeth", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 3
+    assert done.stderr == (
+        "error: what was found can't be shown: No space left on device; what was done is on record\n"
+    )

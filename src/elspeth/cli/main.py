@@ -3,6 +3,7 @@
 0 done · 1 done, with failed or quarantined rows · 2 usage or configuration · 3 internal · 130 interrupted
 """
 
+import errno
 import gc
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
-from elspeth.cli.errors import INTERRUPTED, USAGE, report, report_usage
+from elspeth.cli.errors import INTERNAL, INTERRUPTED, USAGE, report, report_usage
 from elspeth.cli.lazy import AbortedError, LazyGroup, OutputClosedError
 from elspeth.cli.output import emit_json, note, prepare_streams, say, silence
 from elspeth.contracts.errors import ElspethError
@@ -21,6 +22,7 @@ CLOSED = 141
 """The exit code of a program that was ended because nobody reads its output (128 + SIGPIPE)."""
 
 _FEW_COLLECTIONS = 50_000
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 
 app = typer.Typer(
     cls=LazyGroup,
@@ -65,6 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OutputClosedError, BrokenPipeError):
         silence(sys.stdout)
         return CLOSED
+    except OSError as error:
+        silence(sys.stdout)
+        note(f"error: what was found can't be shown: {error.strerror}; what was done is on record")
+        return INTERNAL
     return code
 
 
@@ -85,7 +91,9 @@ def _dispatch(arguments: list[str]) -> int:
         return error.code if isinstance(error.code, int) else 0
     except (OutputClosedError, BrokenPipeError):
         raise
-    except Exception as error:  # noqa: BLE001  # the last resort: nobody is above us
+    except Exception as error:  # the last resort: nobody is above us
+        if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+            raise  # of stdout: files have names, or errors of ours around them
         return report(error, as_json=as_json)
     return code if isinstance(code, int) else 0
 
