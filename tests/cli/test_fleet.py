@@ -138,6 +138,38 @@ def test_plan_apply_status_heal_destroy_sweep(server: ArmServer, said: Said) -> 
     assert kinds == {"resourceGroups", "virtualNetworks", "subnets"}
 
 
+def test_an_evicted_machine_that_azure_deleted_is_made_anew(server: ArmServer, said: Said) -> None:
+    change("spot: true", "spot: true\nspot_eviction: Delete")
+    assert said.apply() == 0
+    machine = next(item for item in server.world.resources.values() if item.body["name"] == "web-001")
+    server.world.evict(machine.id)
+    assert said.fleet("plan") == 0
+    assert "+ web-001" in said.out
+    assert said.apply() == 0
+    assert machines(server) == ["web-000", "web-001"]
+    assert said.fleet("destroy", "--yes") == 0
+    assert said.fleet("sweep") == 0
+    assert "0 strays deleted" in said.out
+
+
+def test_a_scale_set_on_the_command_line(server: ArmServer, said: Said) -> None:
+    change("count: 2", "count: 3\nscale_set: true")
+    assert said.fleet("plan") == 0
+    assert "+ web-set  3 × Standard_B1s in westeurope, spot" in said.out
+    assert said.apply() == 0
+    assert "web-set  running  3 × Standard_B1s in westeurope, spot" in said.out
+    assert "3 machines, $0.03 per hour" in said.out
+    change("count: 3", "count: 4")
+    assert said.fleet("plan") == 0
+    assert "~ web-set  3 → 4 machines" in said.out
+    assert said.apply() == 0
+    assert len(machines(server)) == 4
+    assert said("explain", "--resource", "web-set", "--json") == 0
+    assert json.loads(said.out)["resources"][0]["billed"][-1]["price_per_hour"] == 0.04
+    assert said.fleet("destroy", "--yes") == 0
+    assert machines(server) == []
+
+
 def test_a_file_that_changed_since_is_another_plan(server: ArmServer, said: Said) -> None:
     digest = said.plan()["digest"]
     change("team: data", "team: other")

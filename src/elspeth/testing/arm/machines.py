@@ -22,6 +22,9 @@ class Machines:
 
     world: World
 
+    def __post_init__(self) -> None:
+        self.world.remove = lambda machine: self.deleted(machine, failed=False)
+
     def create(self, target: Target, body: dict[str, Any]) -> tuple[Stored, Operation]:
         """PUT of a name that is free. Raises Refusal."""
         world, properties = self.world, body.get("properties", {})

@@ -112,6 +112,7 @@ class World:
     operations: dict[str, Operation] = field(default_factory=dict)
     buckets: Buckets = field(default_factory=Buckets)
     asked: list[Asked] = field(default_factory=list)
+    remove: Callable[[Stored], None] = field(default=lambda machine: None, repr=False)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _random: Random = field(default_factory=Random)
 
@@ -229,7 +230,7 @@ class World:
             if machine.properties.get("priority") != "Spot":
                 raise ValueError(f"{vm_id} is no spot machine")
             if machine.properties.get("evictionPolicy") == "Delete":
-                self.drop(vm_id)
+                self.remove(machine)
             else:
                 machine.power = "deallocated"
                 machine.version += 1
