@@ -1,7 +1,9 @@
 """``elspeth tui``: the application, its two lists, and the keys."""
 
+from pathlib import Path
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -15,6 +17,15 @@ from elspeth.tui.experiment import ExperimentScreen
 from elspeth.tui.lineage import RunScreen
 
 REFRESH_S = 2.0
+_OF_LISTS = ("next_list", "search", "clear", "reload")
+STATUS_STYLES = {
+    "completed": "green",
+    "completed_with_failures": "yellow",
+    "empty": "yellow",
+    "running": "bold cyan",
+    "interrupted": "magenta",
+    "failed": "bold red",
+}
 MOST_RUNS = 500
 
 KEYS = """\
@@ -22,7 +33,8 @@ KEYS = """\
 
 enter      open the run or the experiment under the cursor
 tab        the next list
-/          search: only lines that contain the text are shown; escape clears it
+/          in a list: only lines that contain the text are shown; escape clears it
+           in a run: a row by its number, or rows by what they hold
 r          read the landscape again (it is read every two seconds anyway)
 escape     back
 ?          this page
@@ -51,6 +63,7 @@ class ElspethApp(App[None]):
     #problem { color: $error; height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "next_list", "Next list", priority=True),
         Binding("slash", "search", "Search"),
         Binding("r", "reload", "Reload"),
         Binding("question_mark", "keys", "Keys"),
@@ -75,10 +88,14 @@ class ElspethApp(App[None]):
                     yield DataTable(id="experiments", cursor_type="row", zebra_stripes=True)
         yield Footer()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The lists can be searched where they are shown."""
+        return len(self.screen_stack) == 1 if action in _OF_LISTS else True
+
     def on_mount(self) -> None:
         self._table("runs").add_columns("run", "status", "took", "pipeline")
         self._table("experiments").add_columns(
-            "experiment", "name", "mode", "transform", "assigned", "status"
+            "experiment", "name", "mode", "transform", "assigned", "newest run"
         )
         self.action_reload()
         self._table("runs").focus()
@@ -95,7 +112,10 @@ class ElspethApp(App[None]):
         self._problem("")
         self._fill(
             "runs",
-            [(run.run_id, (run.run_id, run.status, _took(run.duration_s), run.pipeline)) for run in runs],
+            [
+                (run.run_id, (run.run_id, run.status, _took(run.duration_s), nearby(run.pipeline)))
+                for run in runs
+            ],
         )
         self._fill(
             "experiments",
@@ -115,6 +135,13 @@ class ElspethApp(App[None]):
             ],
         )
 
+    def action_next_list(self) -> None:
+        """From the runs to the experiments, and back."""
+        tabs = self.query_one(TabbedContent)
+        other = "experiments" if tabs.active == "runs-tab" else "runs"
+        self._table(other).focus()  # first: a tab whose table has the focus is shown again
+        tabs.active = f"{other}-tab"
+
     def action_search(self) -> None:
         """Show the search line and go there."""
         line = self.query_one("#search", Input)
@@ -126,7 +153,7 @@ class ElspethApp(App[None]):
         line = self.query_one("#search", Input)
         line.value = ""
         line.remove_class("shown")
-        self._table("runs").focus()
+        self._table(self.query_one(TabbedContent).active.removesuffix("-tab")).focus()
 
     def action_keys(self) -> None:
         """Show what the keys do."""
@@ -147,21 +174,27 @@ class ElspethApp(App[None]):
         elif event.data_table.id == "experiments":
             self.push_screen(ExperimentScreen(chosen, self.database))
 
-    def _table(self, name: str) -> "DataTable[str]":
+    def _table(self, name: str) -> "DataTable[Text]":
         return self.query_one(f"#{name}", DataTable)
 
     def _problem(self, text: str) -> None:
         self.screen_stack[0].query_one("#problem", Static).update(text)
 
     def _fill(self, name: str, lines: list[tuple[str, tuple[str, ...]]]) -> None:
-        table: DataTable[str] = self.screen_stack[0].query_one(f"#{name}", DataTable)
+        table: DataTable[Text] = self.screen_stack[0].query_one(f"#{name}", DataTable)
         at = table.cursor_row
         table.clear()
         for key, cells in lines:
             if self._needle in " ".join(cells).casefold():
-                table.add_row(*cells, key=key)
+                table.add_row(*(Text(cell, STATUS_STYLES.get(cell, "")) for cell in cells), key=key)
         if table.row_count:
             table.move_cursor(row=min(at, table.row_count - 1))
+
+
+def nearby(path: str) -> str:
+    """A path as one would write it here."""
+    here = f"{Path.cwd()}/"
+    return path.removeprefix(here)
 
 
 def _took(seconds: float | None) -> str:

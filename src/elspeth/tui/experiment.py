@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
@@ -82,5 +83,24 @@ def drawn(report: ExperimentReport) -> RenderableType:
             lines.append(Text(f"  {words.draw(effect, 61)}", style=_COLOURS[one.verdict]))
             lines.append(Text(f"  {words.interval(one, effect)}, p {words.p_value(one.p)} ({effect.method})"))
         lines += [Text(f"  {remark}", style="dim") for remark in words.remarks(one)]
-    lines.append(Text("\n" + "\n".join(f"· {note}" for note in report.notes()), style="dim"))
-    return Group(*lines)
+    notes = Text("\n".join(f"· {note}" for note in report.notes()), style="dim")
+    return Group(*lines, Text(), _variants(report), Text(), notes)
+
+
+def _variants(report: ExperimentReport) -> Table:
+    """What each variant did, one per line."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("variant")
+    for name in ("rows", "units", "failed", "p50 ms", "p95 ms", "p99 ms", "calls", "tokens", "cost"):
+        table.add_column(name, justify="right")
+    for one in report.analysis.totals.variants:
+        latency = one.latency or (None, None, None)
+        table.add_row(
+            one.variant_id,
+            *(f"{count:,}" for count in (one.rows, one.units, one.failed)),
+            *("–" if ms is None else f"{ms:.3g}" for ms in latency),
+            f"{one.usage['calls']:,.0f}",
+            f"{one.usage['tokens_total']:,.0f}",
+            f"{one.usage['cost']:.6g}",
+        )
+    return table

@@ -13,6 +13,8 @@ from elspeth.api.runs import show_run
 from elspeth.contracts.errors import ElspethError
 from elspeth.core.landscape.lineage import NodeStateRecord, RowLineage, TokenLineage
 
+LOOK_AGAIN_S = 2.0
+MOST_ROWS = 10
 _LONGEST = 80
 
 
@@ -21,72 +23,92 @@ class RunScreen(Screen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.pop_screen", "Back"),
-        Binding("slash", "ask", "Row"),
+        Binding("slash", "ask", "Find rows"),
     ]
 
     def __init__(self, run_id: str, database: str | None) -> None:
         super().__init__()
         self._run_id = run_id
         self._database = database
+        self._goes_on = False
 
     def compose(self) -> ComposeResult:
         yield Header()
         yield Static("", id="summary", markup=False)
-        yield Input(placeholder="number of a row, counted from 0", id="row", type="integer")
+        yield Input(placeholder="a row's number, from 0, or what it holds: row['amount'] > 1000", id="row")
         yield Tree("no row", id="lineage")
         yield Footer()
 
     def on_mount(self) -> None:
+        self._tell()
+        self.set_interval(LOOK_AGAIN_S, self._tell_again)
+        self._show("0")
+        self.query_one("#lineage", Tree).focus()
+
+    def _tell_again(self) -> None:
+        if self._goes_on:
+            self._tell()
+
+    def _tell(self) -> None:
+        """How the run stands; read again while it goes on."""
         try:
             found = show_run(self._run_id, self._database)
         except ElspethError as error:
             self.query_one("#summary", Static).update(error.what)
             return
+        self._goes_on = found.run.status == "running"
         counts = found.counts
         sinks = ", ".join(f"{sink.sink} {sink.rows:,}" for sink in found.sinks)
         self.query_one("#summary", Static).update(
             f"{found.run.run_id}  {found.run.status}\n{counts.read:,} rows read, {counts.quarantined:,}"
             f" quarantined, {counts.failed:,} failed\n{sinks}"
         )
-        self._show("0")
-        self.query_one("#lineage", Tree).focus()
 
     def action_ask(self) -> None:
-        """Ask for a row."""
+        """Ask for rows, by number or by what they hold."""
         self.query_one("#row", Input).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self._show(event.value)
+        self._show(event.value.strip())
 
-    def _show(self, row: str) -> None:
+    def _show(self, asked: str) -> None:
+        """A number is a row's; anything else is an expression over the rows that were read."""
         tree: Tree[None] = self.query_one("#lineage", Tree)
         tree.clear()
+        row, where = (asked, None) if asked.isdigit() else (None, asked)
         try:
-            found = explain(self._run_id, row=row, database=self._database)
+            found = explain(self._run_id, row=row, where=where, database=self._database, limit=MOST_ROWS)
         except ElspethError as error:
-            tree.root.set_label(error.what)
+            tree.root.set_label(_plain(f"{error.what}. {error.fix}" if error.fix else error.what))
             return
-        fill(tree, found.rows[0])
+        if len(found.rows) == 1:
+            fill(tree.root, found.rows[0])
+        else:
+            tree.root.set_label(f"the first {len(found.rows)} rows that match")
+            for one in found.rows:
+                fill(tree.root.add(""), one)
+            tree.root.expand()
         tree.focus()
 
 
-def fill(tree: "Tree[None]", row: RowLineage) -> None:
+def fill(top: "TreeNode[None]", row: RowLineage) -> None:
     """The row's tokens, steps and ends as branches of a tree."""
-    tree.root.set_label(_plain(f"row {row.row_index}  {row.row_id}"))
+    top.set_label(_plain(f"row {row.row_index}  {row.row_id}"))
     if row.source_data is not None:
-        source = tree.root.add(_plain(f"{row.source_node_id}"))
+        source = top.add(_plain(f"{row.source_node_id}"))
         for name, value in row.source_data.items():
             source.add_leaf(_plain(f"{name}: {value!r}"))
     for token in row.roots:
-        _token(tree.root, token)
+        _token(top, token)
     for one in row.assignments:
-        tree.root.add_leaf(
+        top.add_leaf(
             _plain(
                 f"experiment {one.experiment_id}: variant {one.variant_id}, unit {one.unit},"
                 f" bucket {one.bucket}"
             )
         )
-    tree.root.expand_all()
+    if top.is_root:
+        top.expand_all()
 
 
 def _token(above: "TreeNode[None]", token: TokenLineage) -> None:
