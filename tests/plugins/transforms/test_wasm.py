@@ -92,6 +92,32 @@ def test_a_limit_that_is_met_is_named(tmp_path: Path) -> None:
     assert result.reason == {"error": "the answer has 18 bytes, 5 are allowed", "limit": "output"}
 
 
+def test_what_is_granted_and_what_that_means_for_repeating(tmp_path: Path) -> None:
+    module = {"module": str(ECHO)}
+    assert Wasm(module).determinism == "deterministic"
+    assert Wasm({**module, "grants": {}}).determinism == "deterministic"
+    folder = {"folders": [{"path": str(tmp_path), "at": "/in"}]}
+    assert Wasm({**module, "grants": folder}).determinism == "io_dependent"
+    assert Wasm({**module, "grants": {**folder, "clock": True}}).determinism == "non_deterministic"
+    with pytest.raises(ValidationError, match="is not there"):
+        Wasm({**module, "grants": {"folders": [{"path": str(tmp_path / "no"), "at": "/in"}]}})
+    with pytest.raises(ValidationError, match="networks"):
+        Wasm({**module, "grants": {"networks": True}})
+
+
+def test_a_module_that_wants_what_is_not_granted_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "clock.wat"
+    imported = '(import "wasi_snapshot_preview1" "clock_time_get" (func (param i32 i64 i32) (result i32)))'
+    path.write_text(
+        ECHO.read_text(encoding="utf-8").replace("(module", f"(module {imported}", 1), encoding="utf-8"
+    )
+    with pytest.raises(ValidationError, match="is not granted: clock"):
+        Wasm({"module": str(path), "grants": {}})
+    made = Wasm({"module": str(path), "grants": {"clock": True}})
+    assert made.process({"n": 1}, CTX).row == {"n": 1}
+    made.close()
+
+
 def test_promised_fields_are_promised(tmp_path: Path) -> None:
     made = Wasm({"module": str(ECHO), "promises": ["score"]})
     assert made.output_schema(OBSERVED).promises == {"score"}

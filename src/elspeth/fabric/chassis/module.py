@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from elspeth.contracts.errors import UsageError
+from elspeth.fabric.chassis.grants import Grants, check_imports, instantiate
 from elspeth.fabric.chassis.limits import ChassisError, Limits, ModuleError
 from elspeth.fabric.chassis.ticking import Ticking, beats
 
@@ -13,24 +14,33 @@ _WANTED = {"buffer": ("i32", "i32"), "process": ("i32", "i64")}
 
 
 class Chassis:
-    """A module that can do nothing but compute: no files, network, clock, environment or randomness.
+    """A module that can do nothing but compute: no files, network, clock, environment or randomness, unless
+    granted.
 
-    It must import nothing, and export ``memory`` and two functions. ``buffer(size: i32) -> i32`` gives
-    the address of ``size`` bytes for the host to write to, good until the next ``buffer``.
-    ``process(length: i32) -> i64`` reads so many bytes there, and returns where its answer is: the
-    address in the upper 32 bits, the length in the lower.
+    Without ``grants`` it must import nothing. It must export ``memory`` and two functions. ``buffer(size:
+    i32) -> i32`` gives the address of ``size`` bytes for the host to write to, good until the next
+    ``buffer``. ``process(length: i32) -> i64`` reads so many bytes there, and returns where its answer is:
+    the address in the upper 32 bits, the length in the lower.
 
     The instance lives from call to call, so a module can remember; after a failed call, and with
     ``fresh`` after every call, it is made anew. Not for several threads at once. A context manager.
     """
 
-    def __init__(self, code: bytes, limits: Limits | None = None, *, fresh: bool = False) -> None:
+    def __init__(
+        self,
+        code: bytes,
+        limits: Limits | None = None,
+        *,
+        fresh: bool = False,
+        grants: Grants | None = None,
+    ) -> None:
         """Compile ``code`` (binary or text format). Raises ModuleError, and UsageError without the extra
         ``wasm``.
         """
         self.limits = limits or Limits()
         self._wasm = _wasmtime()
         self._fresh = fresh
+        self._grants = grants
         self._engine = self._made_engine()
         try:
             self._module = self._wasm.Module(self._engine, code)
@@ -107,7 +117,10 @@ class Chassis:
         store.set_fuel(self.limits.fuel)
         store.set_epoch_deadline(self._beats)
         try:
-            exports = self._wasm.Instance(store, self._module, []).exports(store)
+            made = instantiate(self._wasm, self._engine, store, self._module, self._grants)
+            exports = made.exports(store)
+            if (begin := exports.get("_initialize")) is not None:
+                begin(store)  # how a WASI library wants to be started
         except self._wasm.Trap as error:
             raise self._failure(error) from error
         except self._wasm.WasmtimeError as error:
@@ -131,12 +144,7 @@ class Chassis:
         return self._wasm.Engine(config)
 
     def _check(self) -> None:
-        wants = [f"{one.module}.{one.name}" for one in self._module.imports]
-        if wants:
-            raise ModuleError(
-                f"the module wants {', '.join(wants[:5])}; nothing is granted here",
-                fix="build it without WASI and other imports (target wasm32-unknown-unknown)",
-            )
+        check_imports(self._module.imports, self._grants)
         exports = {one.name: one.type for one in self._module.exports}
         if not isinstance(exports.get("memory"), self._wasm.MemoryType):
             raise ModuleError('the module exports no memory "memory"')

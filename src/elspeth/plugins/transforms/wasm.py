@@ -14,6 +14,7 @@ from elspeth.contracts.schema import PluginSchema
 from elspeth.core.canonical import dump, load
 from elspeth.fabric.chassis import Chassis, ChassisError, Limits
 from elspeth.plugins.transforms.base import BaseTransform, TransformOptions
+from elspeth.plugins.transforms.wasm_grants import BlobFetcher, GrantOptions
 
 _DEFAULT = Limits()
 
@@ -44,11 +45,17 @@ class WasmOptions(TransformOptions):
         default=False,
         description="Start the module anew for every row, so that it can remember nothing. Slower.",
     )
+    grants: GrantOptions | None = Field(
+        default=None,
+        description="What the module may touch: `folders`, `environment`, `clock`, `randomness`, `blobs`; "
+        "default: nothing, not even WASI.",
+    )
     promises: list[str] = Field(
         default_factory=list,
         description="Fields that every answer has; one that lacks any is the row's error.",
     )
     _chassis: Chassis = PrivateAttr()
+    _fetcher: BlobFetcher | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -60,8 +67,13 @@ class WasmOptions(TransformOptions):
         if self.sha256 is not None and found != self.sha256:
             raise ValueError(f"the module {self.module} is another one: its SHA-256 is {found}")
         limits = Limits(self.fuel, self.memory_bytes, self.seconds, self.output_bytes)
+        grants = None
+        if self.grants is not None:
+            if self.grants.blobs is not None:
+                self._fetcher = BlobFetcher(self.grants.blobs)
+            grants = self.grants.grants(self._fetcher.fetch if self._fetcher is not None else None)
         try:
-            self._chassis = Chassis(code, limits, fresh=self.fresh)
+            self._chassis = Chassis(code, limits, fresh=self.fresh, grants=grants)
         except UsageError as error:
             raise ValueError(
                 f"{self.module}: {error.what}" + (f" ({error.fix})" if error.fix else "")
@@ -74,9 +86,9 @@ class Wasm(BaseTransform):
 
     The module gets the row as JSON and answers with JSON: an object is the row that goes on, a text is
     the reason why there is none. What JSON lacks (decimals, dates, …) has ELSPETH's tagged form both
-    ways. The module has no files, network, clock or environment. A trap, an endless loop, too much
-    memory or output are that row's error; the next row finds the module started anew. How a module is
-    written: docs/how-to/wasm.md.
+    ways. The module has no files, network, clock or environment unless `grants` says so. A trap, an endless
+    loop, too much memory or output are that row's error; the next row finds the module started anew. How a
+    module is written: docs/how-to/wasm.md.
     """
 
     name: ClassVar[str] = "wasm"
@@ -86,7 +98,16 @@ class Wasm(BaseTransform):
     def __init__(self, options: dict[str, Any]) -> None:
         super().__init__(options)
         self._chassis = self.options._chassis
+        self._fetcher = self.options._fetcher
         self._promises = tuple(self.options.promises)
+        if self.options.grants is not None:
+            # Of a module that may touch more, the answers depend on more.
+            self.determinism = self.options.grants.determinism  # type: ignore[misc]
+
+    def on_start(self, ctx: PluginContext) -> None:
+        """Open what is granted outside."""
+        if self._fetcher is not None:
+            self._fetcher.begin(ctx)
 
     def output_schema(self, incoming: PluginSchema) -> PluginSchema:
         """What the options promise; a module may answer with anything."""
@@ -98,6 +119,9 @@ class Wasm(BaseTransform):
             answer = self._chassis.call(dump(row))
         except ChassisError as error:
             return TransformResult.error({"error": error.what, "limit": error.reason})
+        finally:
+            if self._fetcher is not None:
+                self._fetcher.note(ctx)
         try:
             found = load(answer)
         except (LandscapeError, CanonicalError, orjson.JSONDecodeError):
@@ -112,5 +136,7 @@ class Wasm(BaseTransform):
         return TransformResult.success(found)
 
     def close(self) -> None:
-        """End the clock's thread."""
+        """End the clock's thread, and close what is granted outside."""
         self._chassis.close()
+        if self._fetcher is not None:
+            self._fetcher.close()

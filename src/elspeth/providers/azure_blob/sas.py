@@ -72,7 +72,7 @@ class Signatures(ClientBase):
     def sas_url(self, container: str, blob: str, permission: str, expiry_hours: float = 1.0) -> str:
         """The blob's URL with a signature: whoever has it may do this until it expires. Keep it secret."""
         sas = self.generate_sas(container, blob, permission, expiry_hours)
-        return f"{self._plain_url(container, blob)}?{sas}"
+        return f"{self.plain_url(container, blob)}?{sas}"
 
     def generate_account_sas(self, permission: str, expiry_hours: float = 1.0) -> str:
         """A signature for the whole account; needs the account key. Raises UsageError without one."""
@@ -94,9 +94,22 @@ class Signatures(ClientBase):
             lambda: self.generate_sas(container, blob, permission, expiry_hours), expiry_hours * 3600
         )
 
-    def _plain_url(self, container: str, blob: str) -> str:
+    def plain_url(self, container: str, blob: str) -> str:
+        """The address of a blob, or of a container, without any credential."""
         client = self._blob(container, blob) if blob else self._container(container)
         return str(client.url).partition("?")[0]
+
+    def delegation_key(self, expiry: datetime) -> UserDelegationKey:
+        """A key that signs for this identity until ``expiry``. Raises UsageError for a client without one:
+        what an
+        account key signs can't be told from the account itself.
+        """
+        if not hasattr(getattr(self._service, "credential", None), "get_token"):
+            raise UsageError(
+                "only an identity can delegate; this client has a key or a signature",
+                fix="use a token credential with the role Storage Blob Delegator",
+            )
+        return self._delegation_key(expiry)
 
     def _account_key(self) -> str | None:
         credential = getattr(self._service, "credential", None)
