@@ -9,8 +9,6 @@ from pathlib import Path
 
 from measuring import Usage
 
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
-
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -87,11 +85,12 @@ def machine() -> str:
     )
 
 
-def write_between_marks(path: Path, text: str) -> None:
-    """Replace what is between the marks of ``path``. Raises ValueError if it has none."""
+def write_between_marks(path: Path, text: str, name: str = "bench") -> None:
+    """Replace what is between the marks with this name in ``path``. Raises ValueError if it has none."""
+    first, last = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     page = path.read_text(encoding="utf-8")
-    head, begin, rest = page.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, begin, rest = page.partition(first)
+    _, end, tail = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"{path} has no {BEGIN} … {END}")
-    path.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
+        raise ValueError(f"{path} has no {first} … {last}")
+    path.write_text(f"{head}{first}\n{text}\n{last}{tail}", encoding="utf-8")

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -19,6 +21,16 @@ def test_the_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_page_has_a_place_for_the_figures() -> None:
+def test_what_proof_and_resume_cost_is_measured(tmp_path: Path) -> None:
+    options = ["--quick", "--rows", "500", "--resume-rows", "20000", "--work", str(tmp_path)]
+    command = [sys.executable, str(ROOT / "benchmarks" / "bench_proof.py"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for what in ("checkpoints and proof: CPU", "verification, tokens per CPU-second", "back at work after"):
+        assert what in done.stdout
+
+
+@pytest.mark.parametrize("name", ["bench", "bench-proof", "bench-llm", "bench-azure"])
+def test_the_page_has_a_place_for_the_figures(name: str) -> None:
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
-    assert page.count("<!-- bench:begin -->") == page.count("<!-- bench:end -->") == 1
+    assert page.count(f"<!-- {name}:begin -->") == page.count(f"<!-- {name}:end -->") == 1
