@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import elspeth
+from elspeth.contracts.errors import LandscapeError, NotFoundError
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.engine.result import RunResult
@@ -124,13 +125,13 @@ class Scene:
             if path.is_file():
                 path.unlink()
 
-    def outcome(self) -> Outcome:
-        """What is there now, by file and by row."""
+    def outcome(self, rows_read: int = ROWS) -> Outcome:
+        """What is there now, by file and by row (every 29th)."""
         db = LandscapeDB.from_url(self.url, create=False)
         try:
             reader = LandscapeReader(db)
             outcomes = dict(reader.outcome_counts("latest"))
-            rows = {index: reader.row_lineage("latest", index) for index in range(0, ROWS, 29)}
+            rows = {index: reader.row_lineage("latest", index) for index in range(0, rows_read, 29)}
         finally:
             db.close()
         stories = {
@@ -141,6 +142,17 @@ class Scene:
             for index, row in rows.items()
         }
         return Outcome(self.files(), outcomes, stories)
+
+    def statuses(self) -> list[str]:
+        """How the runs on record stand; none if there is no record yet."""
+        try:
+            db = LandscapeDB.from_url(self.url, create=False)
+        except (LandscapeError, NotFoundError):
+            return []
+        try:
+            return [str(run.status) for run in LandscapeReader(db).runs(100)]
+        finally:
+            db.close()
 
     def files(self) -> dict[str, str]:
         """Each output's hash; tables by their rows."""

@@ -30,6 +30,7 @@ from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.engine import processor
 from elspeth.engine.orchestrator import Surroundings, execute, go_on
 from elspeth.plugins.registry import PluginCatalog
+from elspeth.plugins.transforms.base import BaseTransform, TransformOptions
 from elspeth.plugins.transforms.passthrough import Passthrough
 from elspeth.plugins.transforms.threaded import ThreadedTransform
 
@@ -41,7 +42,8 @@ class Order:
     """What one process does, and when it dies: at the ``count``-th passage of ``point``, by ``how``.
 
     ``broken``: the order of commit is wrong on purpose. ``largest``: no file may grow beyond so many
-    bytes. ``powerless``: even as root, what may not be written is not written. ``patience_ms``: how
+    bytes. ``alarm_ms``: the kernel ends the process after so many milliseconds, whatever it is at.
+    ``powerless``: even as root, what may not be written is not written. ``patience_ms``: how
     long it waits for a locked database. ``hours_back``: by how much the clock jumps at the point,
     in place of dying.
     """
@@ -58,6 +60,27 @@ class Order:
     powerless: bool = False
     patience_ms: int = 0
     hours_back: int = 0
+    alarm_ms: int = 0
+
+
+class FlakyOptions(TransformOptions):
+    """Rows whose id leaves 0 work the second time, those that leave 1 never."""
+
+    modulus: int
+
+
+class Flaky(BaseTransform):
+    """Fails for a while, or for ever; what is tried again is the row as it was."""
+
+    name = "flaky"
+    options_model = FlakyOptions
+    options: FlakyOptions
+
+    def process(self, row: Row, ctx: PluginContext) -> TransformResult:
+        left = row["id"] % self.options.modulus
+        if left == 1 or (left == 0 and ctx.attempt < 2):
+            return TransformResult.error({"error": f"not at attempt {ctx.attempt}"}, retryable=True)
+        return TransformResult.success(row)
 
 
 class JumpingClock(Clock):
@@ -98,7 +121,7 @@ def carry_out(order: Order) -> None:
             time.sleep(row["id"] % 7 / 2000)
             return TransformResult.success(row)
 
-    original, own = PluginCatalog.transform, {"passthrough": Watched, "slow": Slow}
+    original, own = PluginCatalog.transform, {"passthrough": Watched, "slow": Slow, "flaky": Flaky}
     PluginCatalog.transform = lambda self, name: own.get(name) or original(self, name)  # type: ignore[method-assign]
     processor.GROUP_TOKENS = order.group
     processor.LOOK_NS = 0  # the clock must not decide where a group ends
@@ -108,6 +131,8 @@ def carry_out(order: Order) -> None:
         _hurry(order.patience_ms)
     if order.powerless:
         _give_up_powers()
+    if order.alarm_ms:
+        signal.setitimer(signal.ITIMER_REAL, order.alarm_ms / 1000)
     if order.largest:
         resource.setrlimit(resource.RLIMIT_FSIZE, (order.largest, order.largest))
     stopping: list[bool] = []
