@@ -3,6 +3,7 @@
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from elspeth.core.landscape.payloads.forms import (
     purged,
 )
 from elspeth.core.landscape.payloads.purge import purge_run
-from elspeth.core.landscape.payloads.segments import read_text, write_segment
+from elspeth.core.landscape.payloads.segments import Segment, read_text, write_segment
 from elspeth.core.landscape.payloads.store import PATH_VARIABLE
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.tables import runs_table, traces_table
@@ -104,6 +105,21 @@ def test_damage_is_an_error_that_names_the_segment(
         LandscapeReader(filled).row_lineage(RUN, 1)
     assert segment.name in str(raised.value)
     assert LandscapeReader(filled).row_lineage(RUN, 0).source_data == {"id": 0}
+
+
+def test_what_texts_have_in_common_is_there_once(tmp_path: Path) -> None:
+    random = Random(5)
+    page = "".join(random.choices("abcdefghij klmnopqrst uvwxyz", k=20_000))
+    segment = Segment(tmp_path, "r/1.seg")
+    texts = [f"{page} question {number}" for number in range(100)]
+    references = [*segment.put(texts[:1]), *segment.put(texts[1:50]), *segment.put(texts[50:])]
+    path = tmp_path / "r" / "1.seg"
+    assert path.stat().st_size < 25_000
+    assert [read_text(path, reference) for reference in references] == texts
+    # Without the first, the others can't be read, and that is said.
+    path.write_bytes(path.read_bytes()[:30] + bytes(100) + path.read_bytes()[130:])
+    with pytest.raises(LandscapeError, match="damaged"):
+        read_text(path, references[7])
 
 
 def test_another_content_in_its_place_is_found(tmp_path: Path) -> None:

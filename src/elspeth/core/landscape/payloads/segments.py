@@ -1,22 +1,28 @@
 """Segments: files of compressed texts. What is in one never changes.
 
 Rows have one per run and commit. Calls are journaled up to 250 times a second: they share one, which grows.
+
+All but the first text of a segment are compressed with the beginning of the first as a dictionary: the
+prompts of a run are much alike, and what they have in common (a system prompt of pages) is there once.
 """
 
 import os
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 import zstandard
 
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape.payloads.forms import Reference
 
-MAGIC = b"elspeth segment 1\n"
+MAGIC = b"elspeth segment 2\n"
 SUFFIX = ".seg"
 _LEVEL = 3
 _LARGEST = 1 << 31
+_SHARED = 1 << 17  # of the first text, so many bytes
+_CHUNK = 1 << 16
 
 
 class Segment:
@@ -43,6 +49,10 @@ class Segment:
             place = self._places.get(digest) or new.get(digest)
             if place is None:
                 parts.append(self._compressor.compress(content))
+                if offset == len(MAGIC):
+                    self._compressor = zstandard.ZstdCompressor(
+                        level=_LEVEL, dict_data=_dictionary(content), write_content_size=True
+                    )
                 place = new[digest] = Reference(self._name, offset, len(parts[-1]), digest)
                 offset += place.length
             found.append(place)
@@ -89,8 +99,11 @@ def read_text(path: Path, reference: Reference) -> str:
     try:
         with open(path, "rb") as file:
             start = file.read(len(MAGIC))
+            first = _first_text(file) if start == MAGIC and reference.offset > len(MAGIC) else None
             file.seek(reference.offset)
             packed = file.read(reference.length)
+    except zstandard.ZstdError as error:
+        raise _damaged(path, "its first text, which the others build upon, can't be decompressed") from error
     except FileNotFoundError:
         raise LandscapeError(
             f"segment {reference.segment} of the payload store is missing: there is no file {path}",
@@ -105,7 +118,8 @@ def read_text(path: Path, reference: Reference) -> str:
     try:
         if zstandard.frame_content_size(packed) > _LARGEST:
             raise zstandard.ZstdError("too large")
-        content = zstandard.ZstdDecompressor().decompress(packed, max_output_size=_LARGEST)
+        shared = None if first is None else _dictionary(first)
+        content = zstandard.ZstdDecompressor(dict_data=shared).decompress(packed, max_output_size=_LARGEST)
     except zstandard.ZstdError as error:
         raise _damaged(
             path, f"{reference.length} bytes at {reference.offset} can't be decompressed"
@@ -113,6 +127,21 @@ def read_text(path: Path, reference: Reference) -> str:
     if sha256(content).hexdigest() != reference.sha256:
         raise _damaged(path, f"what is at {reference.offset} has another hash than the record says")
     return content.decode()
+
+
+def _dictionary(content: bytes) -> zstandard.ZstdCompressionDict:
+    return zstandard.ZstdCompressionDict(content[:_SHARED], dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+
+
+def _first_text(file: BinaryIO) -> bytes:
+    """As much of a segment's first text as the others build upon; ``file`` is at its place."""
+    opened = zstandard.ZstdDecompressor().decompressobj()
+    content = b""
+    while len(content) < _SHARED and not opened.eof and (chunk := file.read(_CHUNK)):
+        content += opened.decompress(chunk)
+    if not opened.eof and len(content) < _SHARED:
+        raise zstandard.ZstdError("it is cut off")
+    return content
 
 
 def _damaged(path: Path, why: str) -> LandscapeError:
