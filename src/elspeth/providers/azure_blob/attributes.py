@@ -7,7 +7,7 @@ from azure.storage.blob import RehydratePriority
 from elspeth.providers.azure_blob.base import ClientBase, Snapshot, conditions
 from elspeth.providers.azure_blob.calls import Attempt
 from elspeth.providers.azure_blob.errors import BlobError, BlobExistsError, BlobNotFoundError
-from elspeth.providers.azure_blob.info import BlobInfo, BlobState, quoted
+from elspeth.providers.azure_blob.info import BlobInfo, quoted
 
 
 class Attributes(ClientBase):
@@ -35,25 +35,6 @@ class Attributes(ClientBase):
                 raise BlobExistsError("require_absent", target, "blob_exists", "blob exists")
 
         self._call("require_absent", container, blob, ask, overwrite=False)
-
-    def blob_state(self, container: str, blob: str) -> BlobState:
-        """Where a blob is in its life, soft-deleted and uncommitted ones included. Raises BlobError."""
-        try:
-            return self.get_blob_properties(container, blob).state
-        except BlobNotFoundError:
-            pass
-        client = self._container(container)
-
-        def look(attempt: Attempt) -> BlobState:
-            found = client.list_blobs(
-                name_starts_with=blob, include=["deleted", "uncommittedblobs"], raw_response_hook=attempt.note
-            )
-            for item in found:
-                if item.name == blob:
-                    return BlobState.DELETED if item.deleted else BlobState.PENDING
-            return BlobState.DESTROYED
-
-        return self._call("list_blobs", container, blob, look)
 
     def set_metadata(
         self, container: str, blob: str, metadata: Mapping[str, str], *, if_match: str | None = None

@@ -48,6 +48,7 @@ _FIXES = {
     "invalid_block": "uncommitted blocks of another writer are in the way: discard_uncommitted() drops them",
     "refused": "give this identity the role Storage Blob Data Reader (to read) or Storage Blob Data"
     " Contributor (to write) on the account or container; or check the key, the signature and the firewall",
+    "unreadable": "repair the blob, or take the faults of single rows with on_fault",
     "busy": "the account is throttled: lower the concurrency, or try again later",
     "unreachable": "check account name, network, firewall and private endpoint",
 }
@@ -70,7 +71,7 @@ class BlobError(ElspethError):
 
     ``reason`` is one word for programs (``blob_exists``, ``not_found``, ``container_not_found``,
     ``changed``, ``archived``, ``leased``, ``immutable``, ``refused``, ``busy``, ``unreachable``,
-    ``conflict``, ``invalid_block``, ``failed``); ``status``, ``code`` and ``request_id`` are
+    ``conflict``, ``invalid_block``, ``unreadable``, ``failed``); ``status``, ``code`` and ``request_id`` are
     what the service said.
     """
 

@@ -9,8 +9,8 @@ from azure.storage.blob import AccessPolicy, ContainerSasPermissions
 
 from elspeth.providers.azure_blob.base import ClientBase
 from elspeth.providers.azure_blob.calls import Attempt
-from elspeth.providers.azure_blob.errors import BlobError
-from elspeth.providers.azure_blob.info import BlobInfo
+from elspeth.providers.azure_blob.errors import BlobError, BlobNotFoundError
+from elspeth.providers.azure_blob.info import BlobInfo, BlobState
 from elspeth.providers.azure_blob.listed import listed, next_marker
 
 _PAGE = 5_000
@@ -42,6 +42,18 @@ class Listing(ClientBase):
         for page in self._pages("list_blob_names", container, prefix, page_size):
             for info in listed(container, page):
                 yield info.name
+
+    def blob_state(self, container: str, blob: str) -> BlobState:
+        """Where a blob is in its life, soft-deleted and uncommitted ones included. Raises BlobError."""
+        try:
+            return self._look(container, blob).state
+        except BlobNotFoundError:
+            pass
+        for found in self.list_blobs(container, blob, include=("deleted", "uncommittedblobs")):
+            if found.name == blob:
+                return BlobState.DELETED if found.deleted else BlobState.PENDING
+            break  # the first in order is the blob itself, if it is there
+        return BlobState.DESTROYED
 
     def _pages(
         self,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,6 +27,18 @@ _CLOCK_SKEW = timedelta(minutes=5)
 _RENEW_AT = 0.8
 
 
+@dataclass(frozen=True, slots=True)
+class SasTerms:
+    """What a signature is bound to. ``ip``: one address or a range, ``168.1.5.60-168.1.5.70``.
+
+    ``https_only`` None: if the account itself speaks https. ``policy`` names a stored access policy.
+    """
+
+    https_only: bool | None = None
+    ip: str | None = None
+    policy: str | None = None
+
+
 class Signatures(ClientBase):
     """Signs for others. With an account key at once; with a token credential by a user delegation key."""
 
@@ -38,24 +51,26 @@ class Signatures(ClientBase):
         permission: str,
         expiry_hours: float = 1.0,
         *,
-        https_only: bool = False,
-        policy: str | None = None,
+        terms: SasTerms | None = None,
     ) -> str:
         """The signature, without ``?``, for a blob, or for a whole container if ``blob`` is empty.
 
-        ``permission`` is letters (``r``, ``rw``) or words (``read``, ``write``). ``policy`` names a stored
-        access policy. Raises UsageError where nothing to sign with is at hand, and BlobError.
+        ``permission`` is letters (``r``, ``rw``) or words (``read``, ``write``). Raises UsageError where
+        nothing to sign with is at hand, and BlobError.
         """
         letters = "".join(_WORDS.get(word, word) for word in permission.replace(",", " ").split())
         now = datetime.now(UTC)
         expiry = now + timedelta(hours=expiry_hours)
+        terms = terms or SasTerms()
+        secure = self.url.startswith("https://") if terms.https_only is None else terms.https_only
         known: dict[str, Any] = {
             "account_name": self.account_name,
             "container_name": container,
             "start": now - _CLOCK_SKEW,
             "expiry": expiry,
-            "protocol": "https" if https_only else "https,http",
-            **({"policy_id": policy} if policy else {}),
+            "protocol": "https" if secure else "https,http",
+            **({"policy_id": terms.policy} if terms.policy else {}),
+            **({"ip": terms.ip} if terms.ip else {}),
             **self._signer(expiry),
         }
         if not letters or set(letters) - _LETTERS:
