@@ -123,6 +123,7 @@ def test_mistakes_hide_neither_each_other_nor_anything_else(folder: Path, names:
         (GOOD.replace("sqlite:///audit.db", "mysql://u:geheim@h/x"), ["a landscape can't live in 'mysql'"]),
         (GOOD.replace("sinks:", "snks:"), ["unknown key 'snks'"]),
         (GOOD.replace("source:", "sorce:"), ["unknown key 'sorce'"]),
+        (f"{GOOD}\nsorce: {{plugin: csv}}\n", ["unknown key 'sorce'"]),
         (GOOD.replace("  failed: {", "  a b: {").replace("field_mapper", "field_maper"),
          ["there is no transform plugin 'field_maper'", "'a b' is not a name"]),
         (GOOD.replace("  options: {path: in.csv, schema", "  path: in.csv\n  options: {schema"),

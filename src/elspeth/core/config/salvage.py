@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from elspeth.contracts.errors import Problem
 from elspeth.core.config.document import Document, KeyPath, below
-from elspeth.core.config.layout import field_at
+from elspeth.core.config.layout import SHORT_FORMS, field_at
 from elspeth.core.config.pipeline import ONLY_SOURCE, PipelineSettings
 from elspeth.core.config.short_forms import adopt_model_paths
 from elspeth.core.config.translate import Complaint, problems_of
@@ -77,7 +77,7 @@ class Salvage:
             return
         guess = complaint.guess(PipelineSettings)
         value = holder.pop(path[-1])
-        if guess and guess not in holder:
+        if guess and guess not in holder and SHORT_FORMS.get(guess) not in holder:
             holder[guess] = value
             self._document.move(path, (*path[:-1], guess))
             adopt_model_paths(self._document)
