@@ -46,6 +46,13 @@ def test_a_result_that_comes_before_wait_is_there_at_once() -> None:
     assert waiter.wait(timeout=0) == good(1)
 
 
+def test_an_id_is_as_good_as_a_token() -> None:
+    adapter = SharedBatchAdapter()
+    waiter = adapter.register("a")
+    adapter.emit("a", good(1))
+    assert waiter.wait(timeout=0) == good(1)
+
+
 def test_a_timeout_names_the_token_and_ends_the_claim() -> None:
     adapter = SharedBatchAdapter()
     waiter = adapter.register("t1")

@@ -107,14 +107,15 @@ class SharedBatchAdapter:
             )
         return waiter
 
-    def emit(self, token: AnyToken, result: Answer) -> None:
-        """Answer for a token: with its result, or with the error of the worker that died over it.
+    def emit(self, token: AnyToken | str, result: Answer) -> None:
+        """Answer for a token (or its id): with its result, or with the error of the worker that died over it.
 
         An `AttemptToken` reaches its own attempt only. Any other token can't say which attempt it
         is for: the first answer counts, or, after an attempt that was given up without one, the
         last that is there when it is asked for.
         """
-        token_id, attempt = token.token_id, token.attempt if isinstance(token, AttemptToken) else None
+        token_id = token if isinstance(token, str) else token.token_id
+        attempt = token.attempt if isinstance(token, AttemptToken) else None
         with self._lock:
             waiter = self._waiters.get(token_id)
             if waiter is None or attempt not in (None, waiter.attempt):
