@@ -62,7 +62,7 @@ def test_a_change_of_size_changes_the_price_when_it_is_done() -> None:
 
 
 def test_what_was_seen_stopped_is_not_billed_until_it_is_started() -> None:
-    evicted = seen(2, {"name": "vm", "size": "small", "status": "stopped"})
+    evicted = seen(2, {"name": "vm", "size": "small", "status": "deallocated"})
     found = life([deed("create", 0, 0.1), deed("change", 5, 6), deed("delete", 7, 8)], evicted)
     assert [one.hours(at(10)) for one in found.stretches] == [2.0, 2.0]
 

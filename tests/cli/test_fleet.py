@@ -119,7 +119,7 @@ def test_plan_apply_status_heal_destroy_sweep(server: ArmServer, said: Said) -> 
     server.world.evict(machine.id)
     assert said.fleet("status", "--json") == 0
     status = json.loads(said.out)
-    assert [one["status"] for one in status["machines"]] == ["running", "stopped"]
+    assert [one["status"] for one in status["machines"]] == ["running", "deallocated"]
     assert status["cost_per_hour"] == 0.01
     healing = said.plan()
     assert [unit["name"] for unit in healing["changes"]] == ["web-001"]

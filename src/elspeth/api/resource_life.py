@@ -111,7 +111,7 @@ def _seen(name: str, event: EventRecord, run: RunRecord | None) -> list[_Moment]
     for machine in machines:
         if machine.get("name") == name:
             size = str(machine.get("size", ""))
-            stopped = machine.get("status") == "stopped"
+            stopped = machine.get("status") == "deallocated"
             price = price_of(run, size, machine.get("price_per_hour"))
             return [_Moment(event.at, "stopped" if stopped else "running", size, price)]
     return [_Moment(event.at, "gone")]

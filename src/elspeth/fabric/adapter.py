@@ -25,8 +25,8 @@ class Offer:
 class Unit:
     """One machine of a fleet, or a scale set of ``members`` machines.
 
-    ``status``: ``running``, ``stopped`` (also evicted), ``failed`` or ``changing``; a scale set is
-    ``stopped`` if one of its machines is.
+    ``status``: ``running``, ``stopped`` (and still billed), ``deallocated`` (also evicted; not billed),
+    ``failed`` or ``changing``; a scale set is ``stopped`` if one of its machines does not run.
     """
 
     name: str

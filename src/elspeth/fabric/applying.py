@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -99,7 +99,8 @@ class Turns:
     def _keep(self, turn: Round, ended: threading.Event) -> None:
         mine = (applies.c.fleet == turn.fleet, applies.c.holder == turn.holder)
         while not ended.wait(LEASE_SECONDS / 4):
-            with self._database.writing() as connection:
+            # A database that is away for a moment costs a beat, not the lease.
+            with suppress(ElspethError), self._database.writing() as connection:
                 until = self._now() + LEASE_SECONDS
                 connection.execute(update(applies).where(*mine).values(lease_until=until))
 
@@ -206,7 +207,7 @@ class SharedCrew:
             for claim in claims:
                 try:
                     longer = self._coordinator.heartbeat(claim)
-                except LeaseLostError:
+                except ElspethError:
                     continue
                 with self._lock:
                     if claim.task_id in self._claims:

@@ -78,9 +78,11 @@ def test_the_most_is_set_aside_and_what_came_of_it_is_billed(spending: Spending,
     spending.settle(World((unit("a", "L"),)), PRICES)
     clock.wait(1)
     spending.settle(World((unit("a", "L", "stopped"),)), PRICES)
+    clock.wait(1)  # switched off, and billed all the same
+    spending.settle(World((unit("a", "L", "deallocated"),)), PRICES)
     clock.wait(5)
-    assert (spending.stand().per_hour, spending.stand().total) == (0.0, 5.0)
-    assert spending.cost_of("a") == 5.0
+    assert (spending.stand().per_hour, spending.stand().total) == (0.0, 8.0)
+    assert spending.cost_of("a") == 8.0
     assert spending.cost_of("b") == 0.0
 
 

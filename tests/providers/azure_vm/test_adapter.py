@@ -51,7 +51,7 @@ def test_a_fleet_from_plan_to_destruction(
     before = sorted(server.world.resources)
     plan = adapter.plan(intent(2, spot=True))
     adapter.apply(plan)
-    assert adapter.health() == {"running": 2, "stopped": 0, "failed": 0, "changing": 0}
+    assert adapter.health() == {"running": 2, "stopped": 0, "deallocated": 0, "failed": 0, "changing": 0}
     assert adapter.plan(intent(2, spot=True)).empty
     evicted = next(
         item.id for item in server.world.resources.values() if item.id.endswith("virtualMachines/web-001")

@@ -109,12 +109,14 @@ class Spending:
     def settle(self, world: World, prices: Mapping[str, float], *, under_way: bool = False) -> None:
         """Put down what is there: from now on it is billed at its own price, and what is gone no more.
 
-        What was set aside and did not come to be is released, unless an apply is ``under_way``. A stopped
-        machine is not billed (its disks are, which nobody counts here).
+        What was set aside and did not come to be is released, unless an apply is ``under_way``. A
+        deallocated machine is not billed (its disks are, which nobody counts here).
         """
         now = self._now()
         there = {
-            unit.name: unit for unit in world.units if unit.status != "stopped" or unit.members is not None
+            unit.name: unit
+            for unit in world.units
+            if unit.status != "deallocated" or unit.members is not None
         }
         with self._database.writing() as connection:
             alone(self._database, connection, self._fleet)

@@ -22,7 +22,7 @@ from elspeth.providers.azure_vm.sweeping import Sweeper
 _STATUS = {
     VMState.RUNNING: "running",
     VMState.STOPPED: "stopped",
-    VMState.DEALLOCATED: "stopped",
+    VMState.DEALLOCATED: "deallocated",
     VMState.FAILED: "failed",
 }
 
@@ -133,7 +133,7 @@ class AzureVMAdapter:
         units = self.observe().units
         return {
             status: sum(unit.machines for unit in units if unit.status == status)
-            for status in ("running", "stopped", "failed", "changing")
+            for status in ("running", "stopped", "deallocated", "failed", "changing")
         }
 
     def _check_room(self, plan: Plan, world: World, gone: list[Unit], wanted: list[Unit]) -> None:
