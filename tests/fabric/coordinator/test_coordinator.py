@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import create_engine, make_url
 
 from elspeth.contracts.errors import NotFoundError, UsageError
 from elspeth.fabric.coordinator import Coordinator, LeaseLostError, NewTask, TaskState
@@ -239,4 +240,22 @@ def test_two_completions_free_what_needs_both_once(postgres_database: Callable[[
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(coordinator.complete, claims))
     assert coordinator.counts() == {**dict.fromkeys(TaskState, 0), TaskState.DONE: 80, TaskState.READY: 40}
+    coordinator.close()
+
+
+def test_connections_that_ended_are_made_anew(postgres_database: Callable[[], str]) -> None:
+    url = postgres_database()
+    coordinator = Coordinator.from_url(url)
+    coordinator.add([NewTask("a"), NewTask("b")])
+    (first,) = coordinator.claim("w")
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as other:
+        ended = (
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database()"
+        )
+        other.exec_driver_sql(f"{ended} AND pid <> pg_backend_pid()")
+    engine.dispose()
+    assert [claim.task_id for claim in coordinator.claim("w")] == ["b"]
+    coordinator.complete(first)
+    assert coordinator.counts()[TaskState.DONE] == 1
     coordinator.close()

@@ -267,7 +267,9 @@ class Coordinator:
 
     def _claim(self, worker: str, queue: str, limit: int) -> list[Claim]:
         if self._statements is not None:
-            taken = self._database.alone(self._statements.claim, self._claiming(worker, queue, limit))
+            # A claim whose answer is lost runs out by itself.
+            values = self._claiming(worker, queue, limit)
+            taken = self._database.alone(self._statements.claim, values, again=True)
             return [_claim(row, worker) for row in taken]
         now = self._database.now()
         ready = and_(tasks.c.queue == queue, tasks.c.state == TaskState.READY, tasks.c.not_before <= now)

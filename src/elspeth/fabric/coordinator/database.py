@@ -34,7 +34,7 @@ class TaskDatabase:
     """An engine whose transactions take the write lock at once on SQLite (BEGIN IMMEDIATE)."""
 
     def __init__(self, url: str, clock: Callable[[], float] | None) -> None:
-        self.engine = _engine(url)
+        self.engine = _engine(url, pool_pre_ping=True)
         self.postgres = self.engine.dialect.name == "postgresql"
         self._clock = clock or (None if self.postgres else time.time)
         # For statements that are transactions by themselves: no BEGIN, no COMMIT.
@@ -58,23 +58,36 @@ class TaskDatabase:
             return cast(extract("epoch", func.clock_timestamp()), Float)
         return literal(self._clock())
 
-    def alone(self, statement: str, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+    def alone(
+        self, statement: str, values: Mapping[str, Any], *, again: bool = False
+    ) -> Sequence[tuple[Any, ...]]:
         """The rows of one statement that is a transaction by itself (PostgreSQL). Raises ElspethError.
 
-        On the driver itself, prepared: SQLAlchemy's part would be four times the driver's.
+        ``again``: once more if the connection turns out to have ended, for statements that may be carried out
+        twice. On the driver itself, prepared: SQLAlchemy's part would be four times the driver's.
         """
         assert self._alone is not None
         if self._clock is not None:
             values = {**values, "now": self._clock()}
         with self._refusing():
-            connection = self._alone.raw_connection()
-            driver: Any = connection.driver_connection
             try:
-                return driver.execute(statement, values, prepare=True).fetchall()  # type: ignore[no-any-return]
-            finally:
-                if driver.closed:
-                    connection.invalidate()
-                connection.close()
+                return self._rows(self._alone, statement, values)
+            except self.engine.dialect.loaded_dbapi.OperationalError:
+                if not again:
+                    raise
+                return self._rows(self._alone, statement, values)
+
+    def _rows(self, engine: Engine, statement: str, values: Mapping[str, Any]) -> Sequence[tuple[Any, ...]]:
+        connection = engine.raw_connection()
+        driver: Any = connection.driver_connection
+        try:
+            return driver.execute(statement, values, prepare=True).fetchall()  # type: ignore[no-any-return]
+        finally:
+            if driver.closed:
+                # The server went away; the other connections of the pool are no better.
+                connection.invalidate()
+                engine.dispose()
+            connection.close()
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -140,7 +153,7 @@ def _engine(url: str, **options: Any) -> Engine:
         raise UsageError(
             "tasks are kept in SQLite files and PostgreSQL only", fix="write sqlite:///path or postgresql://…"
         )
-    engine = create_engine(parsed, connect_args={"timeout": 60.0, "isolation_level": None})
+    engine = create_engine(parsed, connect_args={"timeout": 60.0, "isolation_level": None}, **options)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: object) -> None:
