@@ -47,7 +47,7 @@ def refused(name: str) -> list[str]:
 
 
 def test_each_runs_once_before_what_needs_it_and_is_on_record() -> None:
-    validate("last.yaml")
+    assert validate("last.yaml").depends_on == ("first.yaml", "./second.yaml")
     assert not Path("mid").exists()
     result = run("last.yaml")
     assert Path("out.csv").read_text() == "id,a,b\n2,50,100\n2,50,100\n"

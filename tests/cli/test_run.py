@@ -144,3 +144,22 @@ quarantine   json     –
 
 on record in sqlite:///.elspeth/landscape.db
 """
+
+
+@pytest.mark.parametrize(
+    ("option", "fate"),
+    [("mode: append", "adds to it"), ("collision_policy: auto_increment", "takes a free name")],
+)
+def test_dry_run_says_what_becomes_of_a_file_that_is_there(
+    cli: Cli, here: Path, write_pipeline: Write, option: str, fate: str
+) -> None:
+    write_pipeline("1,5,x")
+    pipeline = here / "pipeline.yaml"
+    text = pipeline.read_text("utf-8").replace("path: out/review.csv", f"path: out/review.csv, {option}")
+    pipeline.write_text(text, encoding="utf-8")
+    (here / "out").mkdir()
+    (here / "out" / "review.csv").write_text("id\n", encoding="utf-8")
+    (line,) = [
+        line for line in cli("run", "pipeline.yaml", "--dry-run").out.splitlines() if "review.csv" in line
+    ]
+    assert line.rstrip().endswith(fate)

@@ -10,7 +10,7 @@ from typing import Any
 from elspeth.api.assemble import Assembled
 from elspeth.api.before import prepare
 from elspeth.contracts.errors import ElspethError
-from elspeth.contracts.plugins import Source
+from elspeth.contracts.plugins import Sink, Source
 from elspeth.core.html import html_table
 
 
@@ -36,17 +36,24 @@ class PlanEdge:
 
 @dataclass(frozen=True, slots=True)
 class PlanSink:
-    """What a sink will write to, and which of that is there already and would be replaced."""
+    """What a sink will write to, and which of that is there already: to be replaced, or written behind.
+
+    What is there and in neither is left alone (``collision_policy: auto_increment``).
+    """
 
     name: str
     plugin: str
     targets: tuple[str, ...]
     overwrites: tuple[str, ...]
+    appends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run of a valid pipeline would do. ``schemas`` are the sources' fields, as far as known."""
+    """What a run of a valid pipeline would do. ``schemas`` are the sources' fields, as far as known.
+
+    ``depends_on`` are the pipelines that run before.
+    """
 
     pipeline: str
     nodes: tuple[PlanNode, ...]
@@ -54,6 +61,7 @@ class Plan:
     sinks: tuple[PlanSink, ...]
     schemas: Mapping[str, tuple[str, ...]]
     landscape: str
+    depends_on: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON-able data."""
@@ -97,15 +105,19 @@ def plan_of(assembled: Assembled) -> Plan:
             for node in graph.nodes
         ),
         edges=tuple(PlanEdge(edge.from_node, edge.to_node, edge.label, edge.mode) for edge in graph.edges),
-        sinks=tuple(
-            PlanSink(
-                name, sink.name, tuple(sink.targets()), tuple(t for t in sink.targets() if Path(t).exists())
-            )
-            for name, sink in assembly.sinks.items()
-        ),
+        sinks=tuple(_sink(name, sink) for name, sink in assembly.sinks.items()),
         schemas={name: _fields(source) for name, source in assembly.sources.items()},
         landscape=clean(assembled.landscape_url),
+        depends_on=tuple(assembled.loaded.settings.depends_on),
     )
+
+
+def _sink(name: str, sink: Sink) -> PlanSink:
+    targets = tuple(sink.targets())
+    there = tuple(target for target in targets if Path(target).exists())
+    policy = getattr(getattr(sink, "options", None), "policy", "overwrite")
+    replaced = there if policy == "overwrite" else ()
+    return PlanSink(name, sink.name, targets, replaced, there if policy == "append_or_create" else ())
 
 
 def _fields(source: Source) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """What a run would do: nodes, edges, sinks, and what would be replaced."""
 
+from pathlib import Path
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -31,6 +33,8 @@ def verdict(plan: Plan) -> RenderableType:
 def plan_details(plan: Plan) -> RenderableType:
     """The whole plan of a run."""
     parts = [verdict(plan), Text(), _nodes(plan), Text(), _edges(plan), Text(), _sinks(plan), Text()]
+    if plan.depends_on:
+        parts.append(Text(f"runs before  {', '.join(map(printable, plan.depends_on))}"))
     parts.append(Text(f"on record in {printable(plan.landscape)}"))
     return Group(*parts)
 
@@ -59,5 +63,11 @@ def _sinks(plan: Plan) -> Table:
 
 def _fate(sink: PlanSink) -> Text:
     """What would happen to the files that are there; one line per target."""
-    lines = ["replaces it" if target in sink.overwrites else "new" for target in sink.targets]
+    lines = [
+        "replaces it" if target in sink.overwrites
+        else "adds to it" if target in sink.appends
+        else "takes a free name" if Path(target).exists()
+        else "new"
+        for target in sink.targets
+    ]  # fmt: skip
     return Text("\n".join(lines), style="yellow" if sink.overwrites else "", no_wrap=True)
