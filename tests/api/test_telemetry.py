@@ -249,6 +249,7 @@ def test_a_receiver_that_is_not_there_stops_nobody(run: Any, caplog: pytest.LogC
         ("{enabled: true}", "telemetry is enabled, but nobody receives it"),
         ("{exporters: [{name: otlb}]}", "did you mean 'otlp'"),
         ("{exporters: [{name: otlp, options: {endpiont: x}}]}", "has no option 'endpiont'"),
+        ("{exporters: [{name: otlp, options: {timeout_seconds: long}}]}", "timeout_seconds must be a number"),
     ],
 )
 def test_what_can_t_be_is_said(tmp_path: Path, telemetry: str, what: str) -> None:

@@ -210,6 +210,13 @@ class SecretsSettings(Settings):
         return self
 
 
+_OTLP_OPTIONS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "endpoint": (str, "a web address"),
+    "headers": (dict, "a mapping of names to texts"),
+    "timeout_seconds": ((int, float), "a number"),
+}
+
+
 class ExporterSettings(Settings):
     """One receiver of telemetry."""
 
@@ -224,14 +231,17 @@ class ExporterSettings(Settings):
 
     @model_validator(mode="after")
     def _options_are_known(self) -> "ExporterSettings":
-        known = ("endpoint", "headers", "timeout_seconds") if self.name == "otlp" else ()
-        unknown = [name for name in self.options if name not in known]
-        if unknown:
-            raise broken_rule(
-                f"the exporter {self.name!r} has no option {unknown[0]!r}",
-                fix=f"known here: {', '.join(known) or 'none'}",
-                at=("options", unknown[0]),
-            )
+        known = _OTLP_OPTIONS if self.name == "otlp" else {}
+        for name, value in self.options.items():
+            if name not in known:
+                raise broken_rule(
+                    f"the exporter {self.name!r} has no option {name!r}",
+                    fix=f"known here: {', '.join(known) or 'none'}",
+                    at=("options", name),
+                )
+            wanted, words = known[name]
+            if not isinstance(value, wanted) or isinstance(value, bool):
+                raise broken_rule(f"{name} must be {words}", fix="", at=("options", name))
         return self
 
 
