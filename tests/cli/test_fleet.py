@@ -233,7 +233,7 @@ def test_two_plans_at_once_are_one_too_many(server: ArmServer, said: Said) -> No
     from elspeth.api.fleet_desk import open_fleet_books  # noqa: PLC0415
 
     digest = said.plan()["digest"]
-    with open_fleet_books(None) as books, books.turns.taken("web", "another-plan"):
+    with open_fleet_books(None, "web") as books, books.turns.taken("web", "another-plan"):
         assert said.fleet("apply", "--digest", digest) == 3
         assert "fleet web is being worked on: another-plan, by" in said.err
         assert said.fleet("destroy", "--yes") == 3
@@ -325,12 +325,15 @@ def test_a_plan_beyond_a_limit_needs_somebody_elses_approval(server: ArmServer, 
 
 
 def test_approvals_of_what_is_not_there(server: ArmServer, said: Said) -> None:
+    assert said("approvals", "list") == 2
+    assert "there are no plans here: .elspeth/fabric.db is not there" in said.err
+    assert not Path(".elspeth").exists()
+    digest = said.plan()["digest"]
     assert said("approvals", "show", "abcdef") == 2
     assert "there is no plan 'abcdef' on record" in said.err
     assert said("approvals", "show", "abc") == 2
     assert said("approvals", "list") == 0
     assert "no plan waits for approval" in said.out
-    digest = said.plan()["digest"]
     assert said("approvals", "approve", digest) == 2
     assert "needs no approval" in said.err
 

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 from elspeth.api.operations import recorded
 from elspeth.api.providers import believed
-from elspeth.contracts.errors import UsageError
+from elspeth.contracts.errors import NotFoundError, UsageError
 from elspeth.core.landscape.operations import Operation, OperationStart
 from elspeth.fabric.adapter import Plan, World
 from elspeth.fabric.fleet_file import FleetFile, FleetSettings, read_fleet
 
 PROVIDER = "azure_vm"
-DEFAULT_DATABASE = "sqlite:///.elspeth/fabric.db"
+DEFAULT_FILE = Path(".elspeth/fabric.db")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +103,24 @@ def open_desk(path: str | os.PathLike[str], verb: str, kept: Kept | None = None)
 
 @contextmanager
 def open_fleet_books(url: str | None, fleet: str = "") -> Iterator[Books]:
-    """Open the fabric's database; it is made if it is not there."""
+    """Open the fabric's database; it is made if it is not there, and ``fleet`` says whose it is.
+
+    Raises NotFoundError if nobody says of which fleet, and there is none here.
+    """
     from elspeth.fabric.applying import LEASE_SECONDS, Turns  # noqa: PLC0415
     from elspeth.fabric.coordinator import Coordinator  # noqa: PLC0415
     from elspeth.fabric.governor.approvals import Approvals  # noqa: PLC0415
     from elspeth.fabric.governor.books import open_books  # noqa: PLC0415
     from elspeth.fabric.governor.spending import Spending  # noqa: PLC0415
 
+    if url is None and not fleet and not DEFAULT_FILE.exists():
+        raise NotFoundError(
+            f"there are no plans here: {DEFAULT_FILE} is not there",
+            fix="go to the folder in which the plan was made, or say where it is kept: --fabric URL",
+        )
     if url is None:
-        Path(".elspeth").mkdir(exist_ok=True)
-    opened = open_books(url or DEFAULT_DATABASE)
+        DEFAULT_FILE.parent.mkdir(exist_ok=True)
+    opened = open_books(url or f"sqlite:///{DEFAULT_FILE}")
     try:
         coordinator = Coordinator(opened, lease_seconds=LEASE_SECONDS)
         yield Books(Approvals(opened), Spending(opened, fleet), Turns(opened), coordinator)
