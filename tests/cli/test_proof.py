@@ -232,3 +232,4 @@ def test_a_database_of_a_newer_version_is_refused(cli: Cli) -> None:
     said = cli("verify", *AUDIT)
     assert said.code == 2
     assert "has landscape version 0999, this release needs" in said.err
+    assert "fix: nothing was changed; use the release that wrote it" in said.err

@@ -12,6 +12,7 @@ from elspeth.core.landscape.records import (
     NodeRecord,
     NodeTiming,
     RunCounts,
+    RunEvent,
     RunRecord,
     by_sink,
 )
@@ -44,7 +45,8 @@ class NodeSummary:
 class RunSummary:
     """How one run went. ``errors`` are the most frequent ones, by node and text.
 
-    ``depends_on`` are the runs that it was built upon, by pipeline.
+    ``depends_on`` are the runs that it was built upon, by pipeline; ``history`` is what happened to
+    it as a whole: when it was resumed (and which changes were accepted), purged, …
     """
 
     run: RunRecord
@@ -55,6 +57,7 @@ class RunSummary:
     reproducibility: Reproducibility
     purge: PurgeRecord | None = None
     depends_on: Mapping[str, str] = field(default_factory=dict)
+    history: tuple[RunEvent, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain JSON values: the shape of ``elspeth runs show --json``."""
@@ -66,6 +69,10 @@ class RunSummary:
             "reproducibility": str(self.reproducibility),
             "purged": None if self.purge is None else {"at": moment(self.purge.at), **self.purge.detail},
             "depends_on": dict(self.depends_on),
+            "history": [
+                {"kind": event.kind, "at": moment(event.at), "detail": dict(event.detail)}
+                for event in self.history
+            ],
             "outcomes": dict(counts.outcomes),
             "sinks": {item.sink: _sink(item) for item in self.sinks},
             "nodes": [_node(item) for item in self.nodes],
@@ -94,6 +101,7 @@ def show_run(run: str = "latest", database: str | None = None) -> RunSummary:
         errors = reader.error_groups(found.run_id)
         purge = reader.purge(found.run_id)
         depends_on = reader.depends_on(found.run_id)
+        history = reader.history(found.run_id)
     return RunSummary(
         run=found,
         counts=counts,
@@ -115,6 +123,7 @@ def show_run(run: str = "latest", database: str | None = None) -> RunSummary:
         reproducibility=reproducibility(nodes, purge),
         purge=purge,
         depends_on=depends_on,
+        history=tuple(history),
     )
 
 

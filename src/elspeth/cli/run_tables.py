@@ -71,6 +71,11 @@ def run_details(summary: RunSummary) -> RenderableType:
     ways = {"read": counts.read, "quarantined": counts.quarantined, "failed": counts.failed}
     facts.add_row("rows", ", ".join(f"{number(count)} {way}" for way, count in ways.items()))
     facts.add_row("repeatable", _GRADES[summary.reproducibility])
+    for event in summary.history:
+        if event.kind == "resumed":
+            facts.add_row("resumed", moment(event.at))
+            for change in event.detail.get("accepted_changes") or ():
+                facts.add_row("", Text(f"accepted: {printable(str(change))}", style="yellow"))
     if summary.purge is not None:
         facts.add_row("purged", f"{moment(summary.purge.at)}: the contents of rows and calls; hashes stand")
     if counts.open:

@@ -220,6 +220,7 @@ class _Run:
         self._processor.positions.update(checkpoint.source_positions)
         for name, position in checkpoint.sink_positions.items():
             self._machine.sinks[name].plugin.restore(position)
+            self._machine.sinks[name].rows = int(position.get("rows") or 0)
         for name, position in checkpoint.source_positions.items():
             self._assembly.sources[name].seek(position)
         standing.held = restore_waiting(

@@ -152,9 +152,12 @@ class LandscapeDB:
                 fix="choose another landscape.url, or an empty database",
             )
         if version != SCHEMA_VERSION:
+            newer = str(version) > SCHEMA_VERSION
             raise LandscapeVersionError(
                 f"{where} has landscape version {version}, this release needs {SCHEMA_VERSION}",
-                fix="run `elspeth doctor --upgrade --database URL` (make a copy first),"
+                fix="nothing was changed; use the release that wrote it, or a newer one"
+                if newer
+                else "run `elspeth doctor --upgrade --database URL` (make a copy first),"
                 " or use the matching release",
             )
 

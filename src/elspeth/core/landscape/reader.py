@@ -21,6 +21,7 @@ from elspeth.core.landscape.records import (
     NodeRecord,
     NodeTiming,
     RunCounts,
+    RunEvent,
     RunRecord,
 )
 from elspeth.core.landscape.reproducibility import PurgeRecord, read_purge
@@ -72,6 +73,11 @@ class LandscapeReader:
         """When the contents of the run's rows were taken away; None if they were not."""
         with self._db.reading() as connection:
             return read_purge(connection, runs.read_run(connection, run).run_no)
+
+    def history(self, run: str) -> list[RunEvent]:
+        """What happened to the run as a whole (resumed, purged, …), in order."""
+        with self._db.reading() as connection:
+            return runs.read_history(connection, runs.read_run(connection, run).run_no)
 
     def depends_on(self, run: str) -> dict[str, str]:
         """The runs that this one was built upon, by pipeline."""

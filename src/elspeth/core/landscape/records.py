@@ -110,6 +110,15 @@ class ErrorRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RunEvent:
+    """Something that happened to a run as a whole: ``resumed``, ``purged``, ``export_failed``, …"""
+
+    kind: str
+    at: datetime
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """One external call. ``request``, ``response`` and ``error`` are texts as recorded, None if not kept.
 

@@ -6,7 +6,7 @@ import orjson
 from sqlalchemy import Connection, select
 
 from elspeth.contracts.errors import NotFoundError
-from elspeth.core.landscape.records import ArtifactRecord, EdgeRecord, NodeRecord, RunRecord
+from elspeth.core.landscape.records import ArtifactRecord, EdgeRecord, NodeRecord, RunEvent, RunRecord
 from elspeth.core.landscape.statements import statement
 from elspeth.core.landscape.tables import (
     artifacts_table,
@@ -60,6 +60,14 @@ def read_depends_on(connection: Connection, run_no: int) -> dict[str, str]:
     query = select(event.detail).where(event.run_no == run_no, event.kind == DEPENDS_ON)
     found = connection.execute(query).scalar()
     return {} if found is None else dict(orjson.loads(found))
+
+
+def read_history(connection: Connection, run_no: int) -> list[RunEvent]:
+    """What happened to a run as a whole, in order."""
+    event = run_events_table.c
+    query = select(event.kind, event.created_at, event.detail).where(event.run_no == run_no)
+    found = connection.execute(query.order_by(event.ordinal))
+    return [RunEvent(kind, at, orjson.loads(detail)) for kind, at, detail in found]
 
 
 def read_nodes(connection: Connection, run_id: str) -> list[NodeRecord]:
