@@ -298,3 +298,37 @@ def test_the_page_is_well_formed(lab: Any) -> None:
     reader.feed(compare_experiment("exp-1", lab.database).to_html())
     reader.close()
     assert reader.open == []
+
+
+def test_fixed_n_tests_come_with_the_number_of_units_that_was_planned(lab: Any) -> None:
+    lab.experiment["planned_units"] = 101
+    lab.rows(100).run()
+    found = metrics_of(lab)
+    assert found[""]["final"] is False
+    assert found["correct"]["effect"]["always_valid"] is True
+    lab.experiment["planned_units"] = 100
+    lab.run()
+    found = metrics_of(lab)
+    assert found[""]["final"] is True
+    assert found["correct"]["effect"]["always_valid"] is False
+
+
+def test_the_lift_of_pairs_heeds_that_they_are_pairs(lab: Any) -> None:
+    lab.experiment["mode"] = "paired"
+    plus = {"operations": [{"target": "size", "expression": "row['size'] * 1.1 + row['id'] % 2"}]}
+    lab.pipeline["transforms"][0]["options"] = {
+        "operations": [{"target": "size", "expression": "row['size'] + 0"}]
+    }
+    lab.experiment["variants"][1]["transform_overrides"] = plus
+    lab.experiment["metrics"] = [{"name": "size", "value": "row['size']"}]
+    lab.rows(260).run()
+    lift = metrics_of(lab)["size"]["lift"]
+    assert lift["method"] == "delta method on the ratio of pairs"
+    # By linearization: the ratio's residuals v - (v/c) c over the control's mean.
+    control = [float(index % 13) for index in range(260)]
+    variant = [size * 1.1 + index % 2 for index, size in enumerate(control)]
+    ratio, mean = sum(variant) / sum(control), sum(control) / 260
+    residuals = [v - ratio * c for c, v in zip(control, variant, strict=True)]
+    se = (sum(r * r for r in residuals) / 259 / 260) ** 0.5 / mean
+    assert lift["relative"] == pytest.approx(ratio - 1)
+    assert lift["high"] - lift["low"] == pytest.approx(2 * 1.959963984540054 * se, rel=1e-6)

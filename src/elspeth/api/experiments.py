@@ -82,9 +82,9 @@ class ExperimentReport:
         """One page that needs nothing else."""
         return html(self.analysis)
 
-    def notes(self) -> list[str]:
-        """What a reader of the figures has to know."""
-        return notes(self.analysis)
+    def notes(self, *, of_metrics: bool = True) -> list[str]:
+        """What a reader of the figures has to know; with or without what is said of single metrics."""
+        return notes(self.analysis, of_metrics=of_metrics)
 
     def _repr_html_(self) -> str:
         return self.to_html()

@@ -47,7 +47,7 @@ def comparison(report: ExperimentReport) -> RenderableType:
         parts.append(Text.assemble(*said))
     for one in found.comparison.results:
         parts += [Text(), _metric(one)]
-    parts += [Text(), _variants(report), Text(), _notes(report.notes())]
+    parts += [Text(), _variants(report), Text(), _notes(report.notes(of_metrics=False))]
     return Group(*parts)
 
 
@@ -108,7 +108,7 @@ def _variants(report: ExperimentReport) -> Table:
     lines: Sequence[tuple[str, Callable[[VariantTotals], str]]] = (
         ("rows", lambda one: number(one.rows)),
         ("units", lambda one: number(one.units)),
-        ("failed", lambda one: number(one.failed)),
+        ("failed", words.failures),
         ("p50 / p95 / p99 ms", lambda one: " / ".join(f"{ms:.3g}" for ms in one.latency or ()) or "–"),
     )
     if any(one.usage["calls"] for one in variants):

@@ -84,7 +84,7 @@ def analyse(
         experiment = experiment.model_copy(update={"metrics": list(metrics)})
     kept, way = look(reader, together, experiment, from_rows=from_rows)
     # Adding run to run is looking again and again: only one whole run is a fixed n.
-    final = len(together) == 1 and newest.status in FINISHED
+    final = len(together) == 1 and newest.status in FINISHED and _enough(experiment, kept.totals)
     return Analysis(
         experiment=experiment,
         transform=newest.transform,
@@ -99,3 +99,11 @@ def analyse(
         way=way,
         judgements=tuple(judgements(reader, together)) if experiment.mode == "paired" else (),
     )
+
+
+def _enough(experiment: ExperimentConfig, totals: Totals) -> bool:
+    """Whether there are as many units as were planned."""
+    if experiment.planned_units is None:
+        return True
+    units = [variant.units for variant in totals.variants]
+    return (max(units) if experiment.mode == "paired" else sum(units)) >= experiment.planned_units

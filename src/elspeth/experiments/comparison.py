@@ -8,7 +8,7 @@ from elspeth.experiments.estimates import Estimate, estimate, value_of
 from elspeth.experiments.statistics.effects import CannotTellError
 from elspeth.experiments.statistics.multiplicity import holm
 from elspeth.experiments.statistics.power import detectable_from
-from elspeth.experiments.statistics.sequential import always_valid
+from elspeth.experiments.statistics.sequential import TUNED_FOR, always_valid
 from elspeth.experiments.statistics.srm import SampleRatio, sample_ratio
 from elspeth.experiments.statistics.verdict import GuardrailState, Verdict, guard, judge
 from elspeth.experiments.totals import Totals, VariantTotals
@@ -72,8 +72,9 @@ def compare(experiment: ExperimentConfig, totals: Totals, *, final: bool) -> Com
         analysed = sample_ratio([variant.units for variant in totals.variants], weights)
     valid = all(check is None or check.ok for check in (assigned, analysed))
     control = next(v for v in totals.variants if v.variant_id == experiment.control_id)
+    tuned_for = None if final else experiment.planned_units or TUNED_FOR
     found = [
-        _result(metric, control, variant, final=final)
+        _result(metric, control, variant, tuned_for)
         for variant in totals.variants
         if variant is not control
         for metric in experiment.metrics
@@ -88,13 +89,14 @@ def compare(experiment: ExperimentConfig, totals: Totals, *, final: bool) -> Com
 
 
 def _result(
-    metric: MetricConfig, control: VariantTotals, variant: VariantTotals, *, final: bool
+    metric: MetricConfig, control: VariantTotals, variant: VariantTotals, tuned_for: int | None
 ) -> MetricResult:
+    """``tuned_for``: the units at which the confidence sequence is tightest; None for fixed n."""
     ours, theirs = variant.metrics[metric.name], control.metrics[metric.name]
     found = estimate(metric, theirs, ours, variant.pairs.get(metric.name))
-    if found.effect is not None and not final:
+    if found.effect is not None and tuned_for is not None:
         try:
-            found = replace(found, effect=always_valid(found.effect, found.units))
+            found = replace(found, effect=always_valid(found.effect, found.units, tuned_for))
         except CannotTellError as error:
             found = replace(found, effect=None, problem=str(error))
     base = value_of(metric, theirs)

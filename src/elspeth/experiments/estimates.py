@@ -60,7 +60,8 @@ def estimate(
             effect = _split(metric, control, variant)
     except CannotTellError as error:
         problem = str(error)
-    return Estimate(effect, problem, _lift(metric, control, variant), units, theta, removed, signs)
+    pair_se = effect.se if pairs is not None and effect is not None and metric.type != "quantile" else None
+    return Estimate(effect, problem, _lift(metric, control, variant, pair_se), units, theta, removed, signs)
 
 
 def _split(metric: MetricConfig, control: MetricTotals, variant: MetricTotals) -> Effect:
@@ -99,11 +100,16 @@ def _share(totals: MetricTotals) -> Share:
     return Share(round(sums.x + sums.n * sums.shift_x), sums.n)
 
 
-def _lift(metric: MetricConfig, control: MetricTotals, variant: MetricTotals) -> Lift | None:
+def _lift(
+    metric: MetricConfig, control: MetricTotals, variant: MetricTotals, pair_se: float | None
+) -> Lift | None:
+    """``pair_se`` of the difference, where both are of the same rows."""
     try:
-        return lift(_point(metric, control), _point(metric, variant), LEVEL)
+        base, value = _point(metric, control), _point(metric, variant)
     except CannotTellError:
         return None
+    covariance = None if pair_se is None else (base[1] + value[1] - pair_se**2) / 2
+    return lift(base, value, LEVEL, covariance)
 
 
 def _point(metric: MetricConfig, totals: MetricTotals) -> tuple[float, float]:

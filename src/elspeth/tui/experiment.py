@@ -83,7 +83,7 @@ def drawn(report: ExperimentReport) -> RenderableType:
             lines.append(Text(f"  {words.draw(effect, 61)}", style=_COLOURS[one.verdict]))
             lines.append(Text(f"  {words.interval(one, effect)}, p {words.p_value(one.p)} ({effect.method})"))
         lines += [Text(f"  {remark}", style="dim") for remark in words.remarks(one)]
-    notes = Text("\n".join(f"· {note}" for note in report.notes()), style="dim")
+    notes = Text("\n".join(f"· {note}" for note in report.notes(of_metrics=False)), style="dim")
     return Group(*lines, Text(), _variants(report), Text(), notes)
 
 
@@ -97,7 +97,9 @@ def _variants(report: ExperimentReport) -> Table:
         latency = one.latency or (None, None, None)
         table.add_row(
             one.variant_id,
-            *(f"{count:,}" for count in (one.rows, one.units, one.failed)),
+            f"{one.rows:,}",
+            f"{one.units:,}",
+            words.failures(one),
             *("–" if ms is None else f"{ms:.3g}" for ms in latency),
             f"{one.usage['calls']:,.0f}",
             f"{one.usage['tokens_total']:,.0f}",

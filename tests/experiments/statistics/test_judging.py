@@ -42,6 +42,9 @@ def effect(low: float, high: float, p: float = 0.01) -> Effect:
         (-0.1, 0.3, 0.2, True, 0.2, Verdict.NON_INFERIOR),
         (-0.1, 0.3, 0.2, False, 0.2, Verdict.INCONCLUSIVE),
         (-0.3, 0.1, 0.2, False, 0.2, Verdict.NON_INFERIOR),
+        (-0.15, -0.05, 0.001, True, 0.2, Verdict.NON_INFERIOR),
+        (-0.25, -0.05, 0.001, True, 0.2, Verdict.WORSE),
+        (0.05, 0.15, 0.001, True, 0.2, Verdict.BETTER),
     ],
 )
 def test_verdicts(

@@ -11,6 +11,8 @@ from elspeth.core.config.models_base import Settings, StepName, Text, broken_rul
 
 
 def _number(value: Any) -> Any:
+    if isinstance(value, Decimal) and value.is_finite():
+        return _tidy(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise broken_rule(
             f"a number must stand here, and this is {shown(value)}", fix="write a number without quotes"
@@ -153,6 +155,12 @@ class ExperimentConfig(Settings):
     control: Text | None = Field(None, description="The variant to compare with; default: the first.")
     exposure: Percentage = Field(
         100, gt=0, le=100, description="Percent of the units that take part; the others meet no variant."
+    )
+    planned_units: int | None = Field(
+        None,
+        gt=1,
+        description="How many units, all variants together, were planned. One complete run with as many gets"
+        " fixed-n tests, one with fewer confidence sequences. Default: whatever one run has.",
     )
     variants: list[VariantConfig] = Field(
         strict=False, description="The variants; their weights must total exactly 100."

@@ -1,5 +1,6 @@
 """An analysis as one page of HTML that needs nothing else: no script, no font, no address."""
 
+from collections.abc import Sequence
 from html import escape
 
 from elspeth.experiments.analysis import Analysis
@@ -42,7 +43,7 @@ def html(found: Analysis) -> str:
         f"<p>{escape(name)}: {_badge(str(verdict))}</p>" for name, verdict in comparison.verdicts.items()
     )
     rows = "".join(_metric(one) for one in comparison.results)
-    said = "".join(f"<li>{escape(note)}</li>" for note in notes(found))
+    said = "".join(f"<li>{escape(note)}</li>" for note in notes(found, of_metrics=False))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{escape(experiment.name)}</title><style>{_STYLE}</style></head><body>
@@ -53,6 +54,8 @@ control <b>{escape(experiment.control_id)}</b>.
 {verdicts or '<p class="small">No primary metric is declared, so there is no verdict.</p>'}
 <table><thead><tr>{_heads("metric", *_COMPARED)}</tr></thead>
 <tbody>{rows}</tbody></table>
+<p class="small">★ primary metric: the verdict rests on it. The dashed line is no difference; a thin red line
+is how much worse it may be (margin or guardrail).</p>
 <table><thead><tr>{_heads("variant", *_FIGURES)}</tr></thead>
 <tbody>{_variants(found)}</tbody></table>
 <ul class="small">{said}</ul>
@@ -78,8 +81,9 @@ def _metric(one: MetricResult) -> str:
     else:
         relative = words.lift(one)
         more = f" ({escape(relative)})" if relative else ""
+        drawn = _picture(effect, _COLOURS[one.verdict], _borders(one))
         picture = (
-            f"{_picture(effect, _COLOURS[one.verdict])}<br>{escape(words.interval(one, effect))}{more}"
+            f"{drawn}<br>{escape(words.interval(one, effect))}{more}"
             f'<br><span class="small">{escape(effect.method)}</span>'
         )
     star = " <b>★</b>" if one.metric.primary else ""
@@ -93,9 +97,22 @@ def _metric(one: MetricResult) -> str:
     )
 
 
-def _picture(effect: Effect, colour: str) -> str:
-    """The interval as a line with a dot, and 0 as a dashed line."""
+def _borders(one: MetricResult) -> list[float]:
+    """How far the metric may go in the bad direction: the margin of non-inferiority, and the guardrail."""
+    found = []
+    if one.metric.non_inferiority_margin is not None:
+        found.append(float(one.metric.non_inferiority_margin) * (-1 if one.metric.goal == "increase" else 1))
+    rail = one.metric.guardrail
+    if rail is not None and one.limit is not None:
+        found.append(-one.limit if rail.max_increase is None else one.limit)
+    return found
+
+
+def _picture(effect: Effect, colour: str, borders: Sequence[float]) -> str:
+    """The interval as a line with a dot, 0 as a dashed line, borders that are near as thin ones."""
     most = max(abs(effect.low), abs(effect.high)) or 1.0
+    near = [border for border in borders if abs(border) < 4 * most]
+    most = max([most, *map(abs, near)])
     half = _WIDTH / 2
 
     def x(figure: float) -> str:
@@ -106,7 +123,11 @@ def _picture(effect: Effect, colour: str) -> str:
     return (
         f'<svg role="img" aria-label="{escape(label)}" width="{_WIDTH}" height="{_HEIGHT}">'
         f'<line x1="{half}" x2="{half}" y1="4" y2="{_HEIGHT - 4}" stroke="#8c959f" stroke-dasharray="3 3"/>'
-        f'<g stroke="{colour}" stroke-width="3">'
+        + "".join(
+            f'<line x1="{x(border)}" x2="{x(border)}" y1="8" y2="{_HEIGHT - 8}" stroke="#cf222e"/>'
+            for border in near
+        )
+        + f'<g stroke="{colour}" stroke-width="3">'
         f'<line x1="{x(effect.low)}" x2="{x(effect.high)}" y1="{y}" y2="{y}"/>'
         + "".join(
             f'<line x1="{x(end)}" x2="{x(end)}" y1="{y - 7}" y2="{y + 7}"/>'
@@ -124,7 +145,7 @@ def _variants(found: Analysis) -> str:
         cells = [
             f"{one.rows:,}",
             f"{one.units:,}",
-            f"{one.failed:,}",
+            words.failures(one),
             *("–" if ms is None else f"{ms:.3g}" for ms in latency),
             f"{one.usage['calls']:,.0f}",
             f"{one.usage['tokens_total']:,.0f}",

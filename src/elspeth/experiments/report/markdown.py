@@ -47,15 +47,18 @@ def markdown(found: Analysis) -> str:
         latency = "–" if variant.latency is None else " / ".join(f"{ms:.3g}" for ms in variant.latency)
         tokens = f"{variant.usage['tokens_total']:,.0f}"
         lines.append(
-            f"| {_cell(variant.variant_id)} | {variant.rows:,} | {variant.units:,} | {variant.failed:,} |"
-            f" {latency} | {tokens} | {variant.usage['cost']:.6g} |"
+            f"| {_cell(variant.variant_id)} | {variant.rows:,} | {variant.units:,} |"
+            f" {words.failures(variant)} | {latency} | {tokens} | {variant.usage['cost']:.6g} |"
         )
     lines += ["", *(f"- {_cell(note)}" for note in notes(found))]
     return "\n".join(lines) + "\n"
 
 
-def notes(found: Analysis) -> list[str]:
-    """What a reader of the figures has to know, one sentence each."""
+def notes(found: Analysis, *, of_metrics: bool = True) -> list[str]:
+    """What a reader of the figures has to know, one sentence each.
+
+    ``of_metrics`` False: without what is said of single metrics, for who shows that beside them.
+    """
     comparison, experiment = found.comparison, found.experiment
     runs = ", ".join(run.run_id for run in found.runs)
     said = [f"{experiment.mode} experiment on transform {found.transform}, phase {found.phase}, runs: {runs}"]
@@ -71,12 +74,14 @@ def notes(found: Analysis) -> list[str]:
         if comparison.final
         else "confidence sequences, which hold at every look: rows may still come"
     )
+    if experiment.planned_units is not None:
+        said.append(f"planned for {experiment.planned_units:,} units")
     if sum(metric.primary for metric in experiment.metrics) * (len(experiment.variants) - 1) > 1:
         said.append("p of primary metrics adjusted by Holm's method")
     said += [
         f"{one.metric.name} ({one.variant_id}): {'; '.join(more)}"
         for one in comparison.results
-        if (more := words.remarks(one))
+        if of_metrics and (more := words.remarks(one))
     ]
     said += [words.judgement(one) for one in found.judgements]
     if found.way is not Way.TOTALS:

@@ -3,6 +3,7 @@
 from elspeth.experiments.comparison import MetricResult
 from elspeth.experiments.judgements import Judgement
 from elspeth.experiments.statistics.effects import Effect
+from elspeth.experiments.totals import VariantTotals
 
 
 def value(one: MetricResult, figure: float | None) -> str:
@@ -65,6 +66,11 @@ def judgement(one: Judgement) -> str:
             f" [{low:.1%}, {high:.1%}] and are ties"
         )
     return f"{said}; {one.failed:,} could not be judged" if one.failed else said
+
+
+def failures(one: VariantTotals) -> str:
+    """How many rows failed, and the error rate if any did."""
+    return f"{one.failed:,} ({one.failed / one.rows:.2%})" if one.failed else "0"
 
 
 def draw(effect: Effect, width: int = 31) -> str:

@@ -9,6 +9,7 @@ from elspeth.experiments.statistics.distributions import (
     t_quantile,
     t_two_sided,
 )
+from elspeth.experiments.statistics.sums import not_noise
 
 
 class CannotTellError(ValueError):
@@ -69,8 +70,12 @@ class Lift:
     high: float
 
 
-def lift(control: tuple[float, float], variant: tuple[float, float], level: float) -> Lift | None:
-    """The relative effect of two independent estimates, each (value, variance of the value).
+def lift(
+    control: tuple[float, float], variant: tuple[float, float], level: float, covariance: float | None = None
+) -> Lift | None:
+    """The relative effect of two estimates, each (value, variance of the value).
+
+    ``covariance`` of the two, where they are of the same rows; None where they are independent.
 
     Delta method on variant / control; None where the control is not clearly away from 0, because
     then a ratio has no honest interval. Source: Deng, Knoblich and Lu, "Applying the delta method
@@ -81,5 +86,7 @@ def lift(control: tuple[float, float], variant: tuple[float, float], level: floa
     if base == 0 or abs(base) < z * math.sqrt(base_variance):
         return None
     ratio = value / base
-    se = math.sqrt(value_variance / base**2 + ratio**2 * base_variance / base**2)
-    return Lift("delta method on the ratio", ratio - 1, ratio - 1 - z * se, ratio - 1 + z * se)
+    size = value_variance + ratio**2 * base_variance
+    se = math.sqrt(not_noise(size - 2 * ratio * (covariance or 0.0), size)) / abs(base)
+    method = "delta method on the ratio" if covariance is None else "delta method on the ratio of pairs"
+    return Lift(method, ratio - 1, ratio - 1 - z * se, ratio - 1 + z * se)

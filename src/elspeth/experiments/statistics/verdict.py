@@ -27,11 +27,13 @@ def judge(
     gain = effect.difference if increase_is_good else -effect.difference
     worst = effect.low if increase_is_good else -effect.high
     excludes_zero = effect.low > 0 or effect.high < 0
-    if p < 1 - effect.level and excludes_zero:
-        return Verdict.BETTER if gain > 0 else Verdict.WORSE
+    differs = p < 1 - effect.level and excludes_zero
+    if differs and gain > 0:
+        return Verdict.BETTER
+    # What the margin tolerates is non-inferior also where it is surely a little worse.
     if margin is not None and worst > -margin:
         return Verdict.NON_INFERIOR
-    return Verdict.INCONCLUSIVE
+    return Verdict.WORSE if differs else Verdict.INCONCLUSIVE
 
 
 class GuardrailState(StrEnum):
