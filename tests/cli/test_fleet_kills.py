@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from elspeth.api.fleet import apply_fleet, destroy_fleet, fleet_status, plan_fleet, sweep_fleet
+from elspeth.core.landscape.database import LandscapeDB
 from elspeth.testing.arm import ArmServer, client_here
 
 FILE = """\
@@ -62,6 +63,22 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ArmServe
         yield running
 
 
+def is_on_record(resource: str) -> bool:
+    """Whether it was on record that this would be made: with its machine, or by itself."""
+    db = LandscapeDB.from_url("sqlite:///.elspeth/landscape.db", create=False)
+    with db.reading() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT row_alias FROM traces WHERE row_alias IS NOT NULL"
+        ).scalars()
+        machines = {str(row).partition("@")[0] for row in rows}
+        events = connection.exec_driver_sql("SELECT detail FROM run_events WHERE kind = 'intent'").scalars()
+        paths = {json.loads(event)["path"].lower() for event in events}
+    db.close()
+    return any(name in resource for name in machines) or any(
+        resource.lower().startswith(path) for path in paths
+    )
+
+
 def kill_and_go_on(server: ArmServer, last: int, when: str) -> None:
     """Kill an apply, go on with it, and take everything away; what is not ours must be as before."""
     with client_here() as other:
@@ -75,6 +92,7 @@ def kill_and_go_on(server: ArmServer, last: int, when: str) -> None:
         capture_output=True, text=True, check=False, env=dict(os.environ),
     )  # fmt: skip
     assert killed.returncode == 9, killed.stderr
+    assert [one for one in server.world.resources if one not in before and not is_on_record(one)] == []
     status = apply_fleet("fleet.yaml", digest)
     assert [(unit.name, unit.status) for unit in status.world.units] == [
         (f"web-{number:03d}", "running") for number in range(3)

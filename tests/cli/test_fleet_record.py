@@ -63,7 +63,7 @@ def test_every_request_is_a_call_of_its_machine() -> None:
     assert made[0]["body"]["properties"]["osProfile"]["customData"].keys() == {"sha256"}
     assert all(json.loads(row[1])["request_id"] for row in rows)
     kinds = [kind for kind in kinds if kind != "manifest"]
-    assert kinds == ["planned", "planned", "approved", "intent", "result"]
+    assert kinds == ["planned", "planned", "approved", "intent", "intent", "result"]
     assert b"swordfish" not in Path(".elspeth/landscape.db").read_bytes()
 
 

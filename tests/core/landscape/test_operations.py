@@ -91,14 +91,18 @@ def test_the_intent_is_on_record_before_anything_is_done(db: LandscapeDB) -> Non
         assert [state.status for state in before.tokens[0].states] == ["running"]
 
 
-def test_a_change_outside_of_any_unit_is_announced(db: LandscapeDB) -> None:
+def test_a_change_that_no_unit_names_is_announced(db: LandscapeDB) -> None:
     with operation(db, START) as doing:
-        doing.intend({"method": "PUT", "path": "/group"})
+        doing.intend("PUT", "/group")
         with doing.unit("web-000", "create", {}):
-            doing.intend({"method": "PUT", "path": "/web-000"})
+            doing.intend("PUT", "/nics/web-000-nic")
+            doing.intend("PUT", "/networks/vnet")
     with db.reading() as connection:
         events = connection.exec_driver_sql("SELECT kind, detail FROM run_events").all()
-    assert [tuple(event) for event in events] == [("intent", '{"method":"PUT","path":"/group"}')]
+    assert [tuple(event) for event in events] == [
+        ("intent", '{"method":"PUT","path":"/group"}'),
+        ("intent", '{"method":"PUT","path":"/networks/vnet","unit":"web-000"}'),
+    ]
 
 
 def test_an_exception_ends_the_operation_as_failed_and_names_itself(db: LandscapeDB) -> None:

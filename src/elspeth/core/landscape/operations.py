@@ -103,7 +103,7 @@ class Operation:
         # The row's id begins with the name, so that all that was ever done to a thing is found by it.
         row = recorder.create_row(self.run_id, PLAN, number, data, unit_id(name, self.run_id, number))
         unit = Unit(recorder.begin_node_state(row.token_id, StateStart(action)))
-        self._here.state = unit.state_id
+        self._here.state, self._here.name = unit.state_id, name
         try:
             yield unit
         except BaseException as error:
@@ -120,13 +120,17 @@ class Operation:
             recorder.complete_node_state(unit.state_id, StateEnd(output_data=after))
             recorder.record_arrival(row.token_id, DONE)
         finally:
-            self._here.state = None
+            self._here.state = self._here.name = None
             self._keep_alive()
 
-    def intend(self, request: Mapping[str, Any]) -> None:
-        """Something is about to be changed: on record before it is, unless its unit is."""
-        if getattr(self._here, "state", None) is None:
-            self.note("intent", request)
+    def intend(self, method: str, path: str) -> None:
+        """What is at ``path`` is about to be changed: on record before it is.
+
+        What bears the name of the unit that this thread is in is on record with that already.
+        """
+        unit = getattr(self._here, "name", None)
+        if unit is None or unit not in path:
+            self.note("intent", {"method": method, "path": path, **({"unit": unit} if unit else {})})
 
     def record_call(self, call: ExternalCall, *, durable: bool = False) -> None:
         """Put a call down with the unit that this thread is in, else with the operation.

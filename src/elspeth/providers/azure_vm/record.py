@@ -15,7 +15,7 @@ def record_calls(connection: Connection, operation: Operation) -> None:
     One that may change something is announced before it is sent, and its answer is durable before anybody
     sees it.
     """
-    connection.listener.on_request = lambda method, path: operation.intend({"method": method, "path": path})
+    connection.listener.on_request = operation.intend
     connection.listener.on_call = lambda call: operation.record_call(
         external(call), durable=call.method not in ("GET", "HEAD")
     )
