@@ -1,6 +1,7 @@
 """The pool is full, rows come back one for one, and nobody waits for ever."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +14,7 @@ from elspeth.core.landscape.recorder import LandscapeRecorder
 from elspeth.engine.batch_adapter import SharedBatchAdapter
 from elspeth.engine.executors import TransformExecutor
 from elspeth.plugins.llm.azure import AzureLLMTransform, AzureOpenAIConfig
+from elspeth.testing.llm import Behaviour
 
 FOUR = {name: {"template": f"{name}? {{{{ row.text }}}}"} for name in ("who", "what", "when", "where")}
 
@@ -151,3 +153,36 @@ def test_metrics_say_what_was_used(server: Any, ask: Any) -> None:
     assert found["cost"] == pytest.approx(0.036)
     assert found["latency_p50_ms"] > 0
     assert found["rows_waiting"] == 0
+
+
+def test_a_token_is_asked_for_once_for_all_calls_and_again_when_it_is_refused(
+    serve: Any, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(latency_s=0.005)
+    given: list[str] = []
+
+    def provider(scope: str) -> Callable[[], str]:
+        def token() -> str:
+            given.append(scope)
+            return f"token-number-{len(given)}"
+
+        return token
+
+    monkeypatch.setattr("elspeth.providers.azure_tokens.token_provider", provider)
+    transform = AzureLLMTransform(
+        {
+            "endpoint": server.url,
+            "deployment_name": "d",
+            "prompt_template": "Say {{ row.text }}",
+            "pool_size": 10,
+        }
+    )
+    results = ask.feed(transform, texts(50))
+    assert {result.status for result in results.all()} == {"success"}
+    assert given == ["https://cognitiveservices.azure.com/.default"]
+    server.behaviour = Behaviour(reply=(401, {"error": {"message": "expired"}}))
+    for _ in range(2):
+        results = ask.feed(transform, texts(1))
+        assert results[0].reason["kind"] == "refused_key"
+    assert len(given) == 2
+    transform.close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Mapping
 
 import aiohttp
 from yarl import URL
@@ -10,6 +11,9 @@ from elspeth.plugins.llm.calling import Request, Timeouts
 from elspeth.plugins.llm.completion import Answer, read_completion
 from elspeth.plugins.llm.endpoint import Endpoint
 from elspeth.plugins.llm.errors import Failure, Kind
+
+_TOKEN_S = 60.0  # who gives tokens gives none that runs out sooner
+_UNAUTHORIZED = 401
 
 
 class HttpSource:
@@ -35,19 +39,23 @@ class HttpSource:
             skip_auto_headers=("user-agent",),
         )
         self._timeouts = timeouts
+        self._asking = asyncio.Lock()
+        self._tokened: tuple[float, Mapping[str, str]] = (float("-inf"), self._headers)
 
     async def answer(self, request: Request) -> Answer:
         """Make the call once."""
         began = time.perf_counter()
         try:
-            headers = self._headers
+            headers: Mapping[str, str] = self._headers
             if self._endpoint.bearer is not None:
-                token = await asyncio.to_thread(self._endpoint.bearer)
-                headers = {**headers, "authorization": f"Bearer {token}"}
+                headers = await self._with_token(self._endpoint.bearer)
+                began = time.perf_counter()
             async with self._session.post(
                 self._url, data=request.text.encode(), headers=headers, allow_redirects=False
             ) as response:
                 body = await response.read()
+            if response.status == _UNAUTHORIZED:
+                self._tokened = (float("-inf"), self._headers)  # the next call asks for a new one
             took_ms = (time.perf_counter() - began) * 1000
             return read_completion(response.status, response.headers, self._cleaned(body), took_ms)
         except TimeoutError as error:
@@ -60,6 +68,14 @@ class HttpSource:
         except (aiohttp.ClientError, OSError) as error:
             failure = Failure(Kind.CONNECTION_FAILED, f"the connection was lost: {_cause(error)}")
         return Answer(failure=failure, latency_ms=(time.perf_counter() - began) * 1000)
+
+    async def _with_token(self, bearer: Callable[[], str]) -> Mapping[str, str]:
+        """The headers with a token; asked for once a minute, by one call for all."""
+        async with self._asking:
+            if time.monotonic() - self._tokened[0] > _TOKEN_S:
+                token = await asyncio.to_thread(bearer)
+                self._tokened = (time.monotonic(), {**self._headers, "authorization": f"Bearer {token}"})
+            return self._tokened[1]
 
     async def close(self) -> None:
         """Close all connections."""
