@@ -87,7 +87,7 @@ def test_nothing_to_read(go: Go, data: str, suffix: str) -> None:
         pytest.param(
             "a,b\n1,2\n3\n4,5,6\n7,8\n",
             "a,b\n1,2\n7,8\n",
-            ["line 3 has 1 cells, but there are 2 columns", "line 4 has 3 cells, but there are 2 columns"],
+            ["line 3 has 1 cell, but there are 2 columns", "line 4 has 3 cells, but there are 2 columns"],
             id="ragged",
         ),
         pytest.param(

@@ -1,5 +1,6 @@
 """The csv source on bad input: a clear error or a quarantined row, and the good rows arrive."""
 
+import gzip
 import os
 import tracemalloc
 
@@ -20,7 +21,7 @@ def test_ragged_lines_are_quarantined_with_their_cells(file, drain):
     rows, (short, long) = drain(CsvSource({"path": str(file("a,b\n1,2\n3\n4,5,6,7\n8,9\n"))}))
     assert rows == [{"a": 1, "b": 2}, {"a": 8, "b": 9}]
     assert (short.raw, short.line) == ({"a": "3"}, 3)
-    assert short.reason == "line 3 has 1 cells, but there are 2 columns"
+    assert short.reason == "line 3 has 1 cell, but there are 2 columns"
     assert (long.raw, long.line) == ({"a": "4", "b": "5", "_extra": ["6", "7"]}, 4)
 
 
@@ -57,6 +58,19 @@ def test_utf16_read_as_utf8_is_named(file):
     )
     (problem,) = CsvSource({"path": str(file("id,name\n1,x\n".encode("utf-16-le")))}).check()
     assert "NUL characters" in problem
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (gzip.compress(b"id,name\n1,x\n"), "is compressed (gzip), not text; unpack it first: gunzip"),
+        (b"PK\x03\x04rest", "is a zip archive or a workbook, not text; unpack it, or save the sheet as CSV"),
+        (b"SQLite format 3\x00rest", "is an SQLite database, not text; write `plugin: database`"),
+    ],
+)
+def test_what_is_no_text_is_said(file, head, what):
+    (problem,) = CsvSource({"path": str(file(head))}).check()
+    assert what in problem
 
 
 def test_an_unknown_encoding_is_named(file):

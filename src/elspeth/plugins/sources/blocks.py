@@ -74,6 +74,18 @@ class Block:
     too_long: int = 0
 
 
+_NO_TEXT = (
+    (b"\x1f\x8b", "compressed (gzip)", "unpack it first: gunzip --keep FILE"),
+    (b"\x28\xb5\x2f\xfd", "compressed (zstd)", "unpack it first: zstd -d FILE"),
+    (b"\xfd7zXZ\x00", "compressed (xz)", "unpack it first: xz -dk FILE"),
+    (b"PK\x03\x04", "a zip archive or a workbook", "unpack it, or save the sheet as CSV"),
+    (b"PAR1\x15", "a Parquet file", "write `plugin: parquet`"),
+    (b"SQLite format 3\x00", "an SQLite database", "write `plugin: database`"),
+    (b"%PDF-", "a PDF", "take the text out of it first"),
+)
+"""How files begin that somebody may take for text: with what they are, and what to do about it."""
+
+
 def detect_encoding(path: Path, declared: str) -> Encoding:
     """Look at the start of a file. Raises SourceError if it can't be what was declared."""
     try:
@@ -84,6 +96,9 @@ def detect_encoding(path: Path, declared: str) -> Encoding:
         ) from None
     with open(path, "rb") as file:
         head = file.read(BLOCK_BYTES)
+    for signature, what, fix in _NO_TEXT:
+        if head.startswith(signature):
+            raise SourceError(f"{path} is {what}, not text", fix=fix)
     family = codec.removesuffix("-sig").removesuffix("-le").removesuffix("-be")
     bom_bytes = 0
     for bom, marked in _BOMS:

@@ -255,7 +255,9 @@ class CsvSource(FileSource):
                 if fault := line_fault(block, index, encoding):
                     return Quarantined(raw, fault, self._culprit(names, record.cells, encoding), line)
         if len(record.cells) != len(names):
-            reason = f"line {line} has {len(record.cells)} cells, but there are {len(names)} columns"
+            cells = "1 cell" if len(record.cells) == 1 else f"{len(record.cells)} cells"
+            columns = "is 1 column" if len(names) == 1 else f"are {len(names)} columns"
+            reason = f"line {line} has {cells}, but there {columns}"
             return Quarantined(raw, reason, None, line)
         for name, cell in zip(names, record.cells, strict=True):
             if "\0" in cell:
