@@ -111,6 +111,7 @@ def test_plan_apply_status_heal_destroy_sweep(server: ArmServer, said: Said) -> 
     assert said.fleet("apply", "--digest", digest[:12]) == 0
     assert "2 machines, $0.02 per hour" in said.out
     assert "+ web-000  done" in said.err
+    assert "(2 of 2)" in said.err
     assert said.fleet("plan") == 0
     assert "nothing to do" in said.out
 

@@ -4,14 +4,17 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elspeth.api.fleet_desk import Desk, Kept, open_desk
 from elspeth.api.operations import somebody
-from elspeth.fabric.adapter import Plan, PlanRefusedError, Step, World, plain_unit
+from elspeth.fabric.adapter import Plan, PlanRefusedError, World, plain_unit
 from elspeth.fabric.fleet_file import FleetSettings, fleet_schema
 
-OnStep = Callable[[Step, str | None], None]
+if TYPE_CHECKING:
+    from elspeth.fabric.applying import StepEnd
+
+OnStep = Callable[["StepEnd"], None]
 Path = str | os.PathLike[str]
 
 
@@ -72,7 +75,7 @@ def apply_fleet(
 
     Raises NotFoundError, PlanRefusedError, ConfigurationError, and the provider's errors.
     """
-    from elspeth.fabric.applying import SharedCrew  # noqa: PLC0415
+    from elspeth.fabric.applying import SharedCrew  # noqa: PLC0415  it takes SQLAlchemy along
     from elspeth.fabric.planning import check_plan  # noqa: PLC0415
 
     with open_desk(path, "apply", kept) as desk:

@@ -113,8 +113,6 @@ def _seen(name: str, event: EventRecord, run: RunRecord | None) -> list[_Moment]
             size = str(machine.get("size", ""))
             stopped = machine.get("status") == "deallocated"
             price = price_of(run, size, machine.get("price_per_hour"))
-            if price is not None and machine.get("members") is not None:
-                price *= machine["members"]
             return [_Moment(event.at, "stopped" if stopped else "running", size, price)]
     return [_Moment(event.at, "gone")]
 

@@ -1,9 +1,13 @@
 """Plans and fleets in words, line by line."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from elspeth.api.fleet import FleetStatus, PlannedFleet
-from elspeth.fabric.adapter import Plan, Step, Unit
+from elspeth.fabric.adapter import Plan, Unit
+
+if TYPE_CHECKING:
+    from elspeth.fabric.applying import StepEnd
 
 _SIGNS = {"create": "+", "change": "~", "delete": "-"}
 
@@ -47,10 +51,10 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def step_line(step: Step, error: str | None) -> str:
+def step_line(end: "StepEnd") -> str:
     """One step of an apply that has ended."""
-    sign = _SIGNS[step.action]
-    return f"{sign} {step.unit.name}  " + ("done" if error is None else f"failed: {error.splitlines()[0]}")
+    told = "done" if end.error is None else f"failed: {end.error.splitlines()[0]}"
+    return f"{_SIGNS[end.step.action]} {end.step.unit.name}  {told}  ({end.number} of {end.total})"
 
 
 def _room(plan: Plan) -> Iterator[str]:

@@ -110,10 +110,20 @@ class Turns:
             connection.execute(delete(applies).where(*mine))
 
 
+@dataclass(frozen=True, slots=True)
+class StepEnd:
+    """A step that ended: the how-manieth of how many, and what went wrong (None: nothing)."""
+
+    step: Step
+    error: str | None
+    number: int
+    total: int
+
+
 class SharedCrew:
     """Does the steps of an apply as tasks of the coordinator: each is claimed by one worker of one process.
 
-    ``on_step`` is told of each step that ended here, with what went wrong (None: nothing).
+    ``on_step`` is told of each step that ended here.
     """
 
     def __init__(
@@ -121,19 +131,20 @@ class SharedCrew:
         coordinator: Coordinator,
         turn: Round,
         parallel: int,
-        on_step: Callable[[Step, str | None], None] | None = None,
+        on_step: Callable[[StepEnd], None] | None = None,
     ) -> None:
         self._coordinator = coordinator
         self._turn = turn
         self._parallel = parallel
-        self._on_step = on_step or (lambda step, error: None)
+        self._on_step = on_step or (lambda end: None)
+        self._ended = 0
         self._claims: dict[str, Claim] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
     def __call__(self, steps: Sequence[Step], do: Callable[[Step], None]) -> None:
         """Do all of them, together with whoever joined. Raises the first error once all have ended."""
-        work = {self._id(step): step for step in steps}
+        work, self._ended = {self._id(step): step for step in steps}, 0
         queue = f"fleet/{self._turn.number}/{steps[0].action}"
         self._coordinator.add(
             NewTask(task_id, plain_unit(step.unit), queue, max_attempts=5) for task_id, step in work.items()
@@ -172,7 +183,11 @@ class SharedCrew:
                     break
                 time.sleep(0.1)
                 continue
-            error = self._step(claims[0], work, do)
+            try:
+                error = self._step(claims[0], work, do)
+            except BaseException:
+                self._stopped.set()  # That is a bug, or the end of the process: begin nothing else.
+                raise
             first = first or error
         if first is not None:
             raise first
@@ -193,7 +208,10 @@ class SharedCrew:
             with self._lock:
                 claim = self._claims.pop(claim.task_id, claim)
         told = None if failed is None else str(failed)
-        self._on_step(step, told)
+        with self._lock:
+            self._ended += 1
+            end = StepEnd(step, told, self._ended, len(work))
+        self._on_step(end)
         try:
             self._coordinator.complete(claim, {"error": told})
         except LeaseLostError:

@@ -12,7 +12,7 @@ from sqlalchemy import text, update
 from elspeth.contracts.errors import ElspethError, NotFoundError
 from elspeth.fabric.adapter import Intent as Wanted
 from elspeth.fabric.adapter import Market, Offer, Plan, PlanRefusedError, Quote, Step, Unit, World
-from elspeth.fabric.applying import LEASE_SECONDS, ApplyUnderWayError, Round, SharedCrew, Turns
+from elspeth.fabric.applying import LEASE_SECONDS, ApplyUnderWayError, Round, SharedCrew, StepEnd, Turns
 from elspeth.fabric.coordinator import Coordinator
 from elspeth.fabric.coordinator.database import TaskDatabase
 from elspeth.fabric.governor.approvals import ApprovalMissingError, Approvals, Rules
@@ -200,7 +200,7 @@ def test_who_died_or_fell_silent_has_no_turn(database: TaskDatabase, clock: Cloc
                 pass
 
 
-def crew(database: TaskDatabase, told: Callable[[Step, str | None], None]) -> SharedCrew:
+def crew(database: TaskDatabase, told: Callable[[StepEnd], None] | None = None) -> SharedCrew:
     return SharedCrew(Coordinator(database, lease_seconds=30.0), Round("web", "d", "r1", "h:1:x"), 3, told)
 
 
@@ -208,9 +208,9 @@ def test_each_step_is_done_once_by_those_who_share_the_work(database: TaskDataba
     done: list[str] = []
     told: list[tuple[str, str | None]] = []
     steps = [Step("create", unit(f"web-{number}")) for number in range(6)]
-    share = crew(database, lambda step, error: told.append((step.unit.name, error)))
+    share = crew(database, lambda end: told.append((end.step.unit.name, end.error)))
     share(steps, lambda step: done.append(step.unit.name))
-    crew(database, lambda step, error: None)(steps, lambda step: done.append("again"))
+    crew(database)(steps, lambda step: done.append("again"))
     assert sorted(done) == [f"web-{number}" for number in range(6)]
     assert sorted(told) == [(name, None) for name in sorted(done)]
 
@@ -225,7 +225,7 @@ def test_an_error_of_one_step_is_everybodys(database: TaskDatabase) -> None:
         done.append(step.unit.name)
 
     with pytest.raises(ElspethError, match="no room"):
-        crew(database, lambda step, error: None)(steps, do)
+        crew(database)(steps, do)
     assert done == ["good"]
     with pytest.raises(ElspethError, match="create bad: no room"):
-        crew(database, lambda step, error: None)(steps, do)
+        crew(database)(steps, do)

@@ -72,9 +72,7 @@ def apply(
     from elspeth.api.fleet_desk import Kept  # noqa: PLC0415
     from elspeth.cli.fleet_text import step_line  # noqa: PLC0415
 
-    done = apply_fleet(
-        file, digest, kept=Kept(database, fabric), on_step=lambda step, error: note(step_line(step, error))
-    )
+    done = apply_fleet(file, digest, kept=Kept(database, fabric), on_step=lambda end: note(step_line(end)))
     return _show(done, as_json=as_json)
 
 
