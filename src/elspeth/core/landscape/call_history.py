@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
 
 from elspeth.contracts.enums import CallStatus
 from elspeth.core.landscape.database import LandscapeDB
@@ -33,26 +33,18 @@ class CallSample:
 
 
 def calls_between(db: LandscapeDB, since: datetime, until: datetime) -> Iterator[CallSample]:
-    """The calls of a time (both ends included), without their contents, as they are read; replayed ones are
-    not
-    calls.
+    """The calls of a time (both ends included), without their contents, as they are read.
 
-    A call without a provider counts as one of its type. Raises LandscapeError.
+    Replayed calls, and answers from a cache, are none. One without a provider counts as one of its type.
+    Raises LandscapeError.
     """
-    columns = (
-        _call.call_id,
-        _call.provider,
-        _call.call_type,
-        _call.operation,
-        _call.status,
-        _call.created_at,
-    )
     # Of those that failed the answer says whose fault that was; all others come from the index alone.
     failures = _failures(db, since, until)
-    query = select(*columns[1:], _call.latency_ms).where(_call.created_at.between(since, until))
-    good = query.where(_call.status == CallStatus.SUCCESS).execution_options(yield_per=_CHUNK)
+    query = select(_call.provider, _call.call_type, _call.operation, _call.created_at, _call.latency_ms)
+    good = query.where(_made(since, until), _call.status == CallStatus.SUCCESS)
     with db.reading() as connection:
-        for provider, kind, operation, _status, at, latency in connection.execute(good):
+        found = connection.execute(good.execution_options(yield_per=_CHUNK))
+        for provider, kind, operation, at, latency in found:
             name = provider or kind
             if not name.endswith(REPLAYED):
                 yield CallSample(name, kind, operation, True, at, latency)
@@ -63,7 +55,7 @@ def _failures(db: LandscapeDB, since: datetime, until: datetime) -> list[CallSam
     query = select(
         _call.provider, _call.call_type, _call.operation, _call.created_at, _call.latency_ms, _call.error,
         _call.response,
-    ).where(_call.created_at.between(since, until), _call.status == CallStatus.ERROR)  # fmt: skip
+    ).where(_made(since, until), _call.status == CallStatus.ERROR)  # fmt: skip
     found = []
     with db.reading() as connection:
         for provider, kind, operation, at, latency, error, response in connection.execute(query):
@@ -76,6 +68,10 @@ def _failures(db: LandscapeDB, since: datetime, until: datetime) -> list[CallSam
             known = status if isinstance(status, int) and status > 0 else None
             found.append(CallSample(name, kind, operation, False, at, latency, known, reason))
     return found
+
+
+def _made(since: datetime, until: datetime) -> ColumnElement[bool]:
+    return and_(_call.created_at.between(since, until), _call.cached_from.is_(None))
 
 
 def _parsed(text: str | None) -> dict[str, Any]:

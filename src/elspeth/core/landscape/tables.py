@@ -218,7 +218,16 @@ calls_table = Table(
     Column("cached_from", Text),
     UniqueConstraint("state_id", "call_index"),
     # All that the health of providers is told from: whole prompts need not be passed over for it.
-    Index("ix_calls_health", "created_at", "provider", "call_type", "operation", "status", "latency_ms"),
+    Index(
+        "ix_calls_health",
+        "created_at",
+        "provider",
+        "call_type",
+        "operation",
+        "status",
+        "latency_ms",
+        "cached_from",
+    ),
 )
 Index(
     "ix_calls_cache_key",
