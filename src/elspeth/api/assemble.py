@@ -103,6 +103,7 @@ class _Assembler:
         self._aggregations: dict[str, Any] = {}
         self._sinks: dict[str, Any] = {}
         self._conditions: dict[str, Expression] = {}
+        self._seen: dict[str, PluginSchema] = {}
         self.made: Mapping[str, str] = {}
         self.look_at_inputs = True
 
@@ -273,11 +274,13 @@ class _Assembler:
         declared: PluginSchema = source.output_schema
         if declared.mode is SchemaMode.FIXED or self._is_to_be_made(source):
             return declared
-        try:
-            seen: PluginSchema = source.preview_schema()
-        except (ElspethError, OSError):  # which is for `_check_outside` to tell
-            return declared
-        return seen if seen.mode is SchemaMode.FIXED else declared
+        if name not in self._seen:
+            try:
+                seen: PluginSchema = source.preview_schema()
+            except (ElspethError, OSError):  # which is for `_check_outside` to tell
+                seen = declared
+            self._seen[name] = seen if seen.mode is SchemaMode.FIXED else declared
+        return self._seen[name]
 
     def transform(self, name: str) -> Any:
         """The plugin of a transform or aggregation, None where it could not be made."""

@@ -86,7 +86,12 @@ class DatabaseSource(ChunkedSource):
         return []
 
     def preview_schema(self) -> PluginSchema:
-        """The columns, with their types as far as they are declared; one row is read. Raises SourceError."""
+        """The columns, with their types as far as they are declared; one row is read. Raises SourceError.
+
+        Asked once: a query may take long.
+        """
+        if self._observed is not None:
+            return self._observed
         rows = self._rows(None, 0)
         try:
             next(rows, None)
