@@ -1,7 +1,11 @@
 """Each thing that can go wrong is a kind; what may pass is tried again; one row's trouble is its own."""
 
 import json
-from collections.abc import Callable
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +13,7 @@ import pytest
 
 from elspeth.plugins.llm.completion import read_completion
 from elspeth.plugins.llm.errors import Failure, Kind, http_failure, retry_after
+from elspeth.testing.llm import completion
 
 ROWS = [{"text": "hello"}]
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
@@ -71,6 +76,54 @@ def test_a_service_that_says_nothing_is_timed_out(serve: Callable[..., Any], ask
     assert (result.reason["kind"], result.reason["error"]) == ("timeout", "nothing came for 0.05 s")
     result = ask(server, ROWS, max_attempts=1, timeout_seconds=0.05)[0]
     assert result.reason["error"] == "no answer within 0.05 s"
+
+
+@pytest.fixture
+def trickle() -> Iterator[Callable[..., str]]:
+    """Starts a server that sends an answer's head, then so many spaces, one each 20 ms, then what is left."""
+    with ExitStack() as stack:
+
+        def start(spaces: int, *, whole: bool) -> str:
+            listening = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            done = threading.Event()
+
+            def serve() -> None:
+                connection, _ = listening.accept()
+                with connection, suppress(OSError):  # who gave up has closed
+                    connection.recv(65536)
+                    body = completion("slowly", {"messages": []}, 1)
+                    head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body) + spaces}\r\n\r\n"
+                    connection.sendall(head.encode())
+                    for _ in range(spaces):
+                        time.sleep(0.02)
+                        connection.sendall(b" ")
+                    if whole:
+                        connection.sendall(body)
+                    done.wait(30)
+
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(done.set)
+            return f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+
+        yield start
+
+
+def test_a_server_that_keeps_on_sending_is_waited_for(trickle: Callable[..., str], ask: Any) -> None:
+    # A gateway sends spaces while its model thinks: longer than one may be silent.
+    result = ask(trickle(50, whole=True), ROWS[:1], max_attempts=1, first_byte_timeout_seconds=0.6)[0]
+    assert result.row["llm_response"] == "slowly"
+
+
+def test_one_that_falls_silent_in_the_middle_is_not(trickle: Callable[..., str], ask: Any) -> None:
+    result = ask(trickle(3, whole=False), ROWS[:1], max_attempts=1, first_byte_timeout_seconds=0.2)[0]
+    assert result.reason["error"] == "nothing came for 0.2 s"
+
+
+def test_nor_one_that_goes_on_for_ever(trickle: Callable[..., str], ask: Any) -> None:
+    result = ask(trickle(100, whole=False), ROWS[:1], max_attempts=1, timeout_seconds=0.3)[0]
+    assert result.reason["error"] == "no answer within 0.3 s"
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503", "malformed", "truncated", "disconnect"])

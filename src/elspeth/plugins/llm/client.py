@@ -11,6 +11,7 @@ from elspeth.plugins.llm.calling import Request, Timeouts
 from elspeth.plugins.llm.completion import Answer, read_completion
 from elspeth.plugins.llm.endpoint import Endpoint
 from elspeth.plugins.llm.errors import Failure, Kind
+from elspeth.plugins.llm.watchdog import Watchdog
 
 _TOKEN_S = 60.0  # who gives tokens gives none that runs out sooner
 _UNAUTHORIZED = 401
@@ -32,19 +33,18 @@ class HttpSource:
         self._headers = {"content-type": "application/json", "accept": "application/json", **endpoint.headers}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=60, ttl_dns_cache=300),
-            timeout=aiohttp.ClientTimeout(
-                total=timeouts.total, sock_connect=timeouts.connect, sock_read=timeouts.first_byte
-            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("user-agent",),
         )
-        self._timeouts = timeouts
+        self._connect_s = timeouts.connect
+        self._watchdog = Watchdog(timeouts)
         self._asking = asyncio.Lock()
         self._tokened: tuple[float, Mapping[str, str]] = (float("-inf"), self._headers)
 
     async def answer(self, request: Request) -> Answer:
         """Make the call once."""
-        began = time.perf_counter()
+        began, call = time.perf_counter(), self._watchdog.begin()
         try:
             headers: Mapping[str, str] = self._headers
             if self._endpoint.bearer is not None:
@@ -53,13 +53,22 @@ class HttpSource:
             async with self._session.post(
                 self._url, data=request.text.encode(), headers=headers, allow_redirects=False
             ) as response:
-                body = await response.read()
+                parts = []
+                self._watchdog.heard(call)
+                async for part in response.content.iter_any():
+                    parts.append(part)
+                    self._watchdog.heard(call)
             if response.status == _UNAUTHORIZED:
                 self._tokened = (float("-inf"), self._headers)  # the next call asks for a new one
             took_ms = (time.perf_counter() - began) * 1000
-            return read_completion(response.status, response.headers, self._cleaned(body), took_ms)
-        except TimeoutError as error:
-            failure = Failure(Kind.TIMEOUT, self._too_slow(error))
+            return read_completion(response.status, response.headers, self._cleaned(b"".join(parts)), took_ms)
+        except asyncio.CancelledError:
+            if call.expired is None:
+                raise
+            call.task.uncancel()
+            failure = Failure(Kind.TIMEOUT, call.expired)
+        except TimeoutError:
+            failure = Failure(Kind.TIMEOUT, f"no connection within {self._connect_s:g} s")
         except aiohttp.ClientConnectorError as error:
             reason = f"{error.host} can't be reached: {_cause(error)}"
             failure = Failure(Kind.CONNECTION_FAILED, reason)
@@ -67,6 +76,8 @@ class HttpSource:
             failure = Failure(Kind.MALFORMED_RESPONSE, "the response ended before its end")
         except (aiohttp.ClientError, OSError) as error:
             failure = Failure(Kind.CONNECTION_FAILED, f"the connection was lost: {_cause(error)}")
+        finally:
+            self._watchdog.end(call)
         return Answer(failure=failure, latency_ms=(time.perf_counter() - began) * 1000)
 
     async def _with_token(self, bearer: Callable[[], str]) -> Mapping[str, str]:
@@ -79,6 +90,7 @@ class HttpSource:
 
     async def close(self) -> None:
         """Close all connections."""
+        self._watchdog.close()
         await self._session.close()
 
     def _cleaned(self, body: bytes) -> bytes:
@@ -86,13 +98,6 @@ class HttpSource:
             if secret in body:
                 body = body.replace(secret, mark)
         return body
-
-    def _too_slow(self, error: TimeoutError) -> str:
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return f"no connection within {self._timeouts.connect:g} s"
-        if isinstance(error, aiohttp.SocketTimeoutError):
-            return f"nothing came for {self._timeouts.first_byte:g} s"
-        return f"no answer within {self._timeouts.total:g} s"
 
 
 def _cause(error: BaseException) -> str:
