@@ -55,5 +55,5 @@ def cache_for(landscape: Any, run_id: str, url: str, options: CacheOptions | Non
 
 
 def unpaid(answer: Answer) -> Answer:
-    """An answer as it goes on record of a call that was not made: it used no tokens and took no time."""
-    return replace(answer, tokens_in=None, tokens_out=None, latency_ms=0.0)
+    """An answer as it goes on record of a call that was not made: it used no tokens."""
+    return replace(answer, tokens_in=None, tokens_out=None)

@@ -70,7 +70,7 @@ class JournalRecord:
                 provider=provider,
                 operation="chat",
                 attempt=ask.attempt + ask.throttles,
-                latency_ms=round(answer.latency_ms, 3),
+                latency_ms=None if ask.cached_from else round(answer.latency_ms, 3),
                 tokens_in=answer.tokens_in,
                 tokens_out=answer.tokens_out,
                 cost=cost,
