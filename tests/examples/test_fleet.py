@@ -53,6 +53,8 @@ def test_the_demo_ends_as_its_story_says(
     story = "\n".join(told)
     assert "Standard_B2s in westeurope" in story
     assert "approved by grace" in story
+    assert "for the weekend run" in story
+    assert "instead_of" in story
     assert "deallocated → running" in story
     assert "0 strays deleted" in story
     assert "nothing was changed" in story

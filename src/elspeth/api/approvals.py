@@ -37,7 +37,7 @@ def decide_approval(
         kind = "approvals approve" if verdict == "approved" else "approvals reject"
         with recorded(OperationStart(kind, plan.fleet, settings, "fabric"), where.landscape) as record:
             found = books.approvals.decide(plan.digest, verdict, by or somebody(), comment)
-            told = {"digest": plan.digest, "by": found.decisions[-1].decided_by, "comment": comment}
+            told = {"digest": plan.digest, "by": found.decisions[-1].decided_by, "reason": comment}
             record.note(verdict, told)
             return _whole(found, books.approvals.now())
 

@@ -62,7 +62,9 @@ def _plan(story: DeedStory) -> Text:
     if story.plan is not None:
         detail = story.plan.detail
         counts = [
-            f"{len(detail[word])} {word}" for word in ("creates", "changes", "deletes") if detail.get(word)
+            f"{len(detail[word])} {word if len(detail[word]) > 1 else word[:-1]}"
+            for word in ("creates", "changes", "deletes")
+            if detail.get(word)
         ]
         line.append(f"{_GAP}{', '.join(counts)}")
         if isinstance(detail.get("cost_per_hour"), int | float):

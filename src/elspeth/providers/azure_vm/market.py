@@ -1,6 +1,6 @@
 """What can be had in a region: sizes that are for sale, and quotas."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,10 +57,12 @@ def market(connection: Connection, offers: Iterable[Offer], *, spot: bool) -> Ma
             quotes |= {one: Quote(refused="Azure tells no quota of this region") for one in here}
             continue
         quotas |= {f"{location} {name}": pair for name, pair in used.items()}
+        # Azure does not always write a family in the same letters.
+        spelt = {name.lower(): name for name in used}
         for one in here:
             meant = did_you_mean(one.size, list(known))
             quotes[one] = (
-                _quote(one, known[one.size], spot)
+                _quote(one, known[one.size], spelt, spot=spot)
                 if one.size in known
                 else Quote(
                     refused="Azure has no such size there" + (f"; did you mean {meant}?" if meant else "")
@@ -69,10 +71,11 @@ def market(connection: Connection, offers: Iterable[Offer], *, spot: bool) -> Ma
     return Market(quotes, quotas)
 
 
-def _quote(offer: Offer, size: Size, spot: bool) -> Quote:
+def _quote(offer: Offer, size: Size, spelt: Mapping[str, str], *, spot: bool) -> Quote:
     if spot and not size.spot:
         return Quote(size.cores, refused="there are no spot machines of this size")
-    names = (SPOT_QUOTA,) if spot else (REGIONAL_QUOTA, size.family)
+    family = spelt.get(size.family.lower(), size.family)
+    names = (SPOT_QUOTA,) if spot else (REGIONAL_QUOTA, family)
     return Quote(size.cores, tuple(f"{offer.location} {name}" for name in names), size.refused)
 
 
@@ -83,7 +86,7 @@ def _size(raw: dict[str, Any]) -> Size:
     return Size(
         raw["name"],
         raw.get("family", ""),
-        int(capabilities.get("vCPUsAvailable") or capabilities.get("vCPUs") or 0),
+        int(capabilities.get("vCPUs") or 0),
         capabilities.get("LowPriorityCapable") == "True",
         why,
     )

@@ -152,7 +152,7 @@ class Attempt:
     def _do(self, step: Step, came_of_it: dict[str, Any]) -> None:
         unit = step.unit
         if step.action == "create" and self._plan is not None:
-            offer = self._create(unit, self._plan)
+            offer = self._create(unit, self._plan, came_of_it)
             price = self._plan.prices.get(offer.size, 0.0) * unit.machines
             came_of_it.update(size=offer.size, location=offer.location, price_per_hour=price)
             return
@@ -162,12 +162,13 @@ class Attempt:
             else:
                 self._of(unit).change(unit, unit.size)
 
-    def _create(self, unit: Unit, plan: Plan) -> Offer:
-        """Make a machine at the first of its places that has room; which that was."""
+    def _create(self, unit: Unit, plan: Plan, came_of_it: dict[str, Any]) -> Offer:
+        """Make a machine at the first of its places that has room; which that was. Says also where not."""
         offers = allowed_offers(plan, unit)
         refused: AzureVMError | ServiceShutError | None = None
         for number, offer in enumerate(offers):
             if self._is_full(offer) and (number + 1 < len(offers) or refused is not None):
+                self._note_refused(came_of_it, offer, "no room for another one just before")
                 continue
             try:
                 with self._breakers.guarding(PROVIDER, offer.location, "create"):
@@ -175,6 +176,7 @@ class Attempt:
             except (CapacityError, QuotaError, ServiceShutError) as error:
                 refused = error
                 self._note_full(offer)
+                self._note_refused(came_of_it, offer, getattr(error, "code", "") or error.what)
                 # The interface can be taken over in the same region, and is reserved for 180 s elsewhere.
                 following = [one for one in offers[number + 1 :] if not self._is_full(one)]
                 near = bool(following) and following[0].location == offer.location
@@ -201,6 +203,10 @@ class Attempt:
             self._of(unit).change(unit, wanted.size)
             return wanted
         return offer
+
+    def _note_refused(self, came_of_it: dict[str, Any], offer: Offer, why: str) -> None:
+        before = f"{came_of_it['instead_of']}; " if "instead_of" in came_of_it else ""
+        came_of_it["instead_of"] = f"{before}{offer}: {why}"
 
     def _of(self, unit: Unit) -> Placing:
         return self._machines if unit.members is None else self._sets
