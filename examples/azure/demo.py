@@ -5,7 +5,6 @@ Run it from the root of the repository.
 
 import csv
 import hashlib
-import json
 import os
 import shutil
 import sqlite3
@@ -113,11 +112,10 @@ def verify(client: AzureBlobClient) -> None:
         name = uri.partition("/results/")[2]
         data = client.download_blob("results", name)
         right = (hashlib.sha256(data).hexdigest(), len(data)) == (sha256, size)
-        told = json.dumps({"blob": name, "bytes": size, "sha256": sha256, "as on record": right})
-        sys.stdout.write(f"{told}\n")
         if not right:
-            raise SystemExit(f"{name} is not what is on record")
-    sys.stdout.write(f"{calls[0]} storage calls are on record, {calls[1] or 0} of them errors\n")
+            raise SystemExit(f"✗ {name} is not what is on record")
+        sys.stdout.write(f"✓ {name}  {size:,} bytes\n  sha256 {sha256}\n")
+    sys.stdout.write(f"{calls[0]} storage calls are on record, {calls[1] or 0} of them failed\n")
 
 
 def elspeth(*arguments: str) -> int:

@@ -166,6 +166,23 @@ def test_a_listing_tells_what_the_properties_tell(client: AzureBlobClient, conta
     assert plain == replace(known, metadata={})
 
 
+def test_whether_a_blob_is_there_is_no_failed_call(azurite: Azurite, container: str) -> None:
+    calls: list[BlobCall] = []
+    with AzureBlobClient(connection_string=azurite.connection_string, on_call=calls.append) as client:
+        assert client.find_blob(container, "a") is None
+        assert not client.exists(container, "a")
+        assert client.staged_blocks(container, "a") == {}
+        assert [(call.ok, call.status) for call in calls] == [(True, 404)] * 3
+        client.upload_blob(container, "a", b"x")
+        found = client.find_blob(container, "a")
+        assert found is not None
+        assert found.size == 1
+        for ask in (client.find_blob, client.exists, client.staged_blocks):
+            with pytest.raises(BlobNotFoundError) as raised:
+                ask("not-there", "a")
+            assert raised.value.reason == "container_not_found"
+
+
 def test_listing_by_pages(client: AzureBlobClient, container: str) -> None:
     for number in range(7):
         client.upload_blob(container, f"in/{number}", b"x", label=Label(metadata={"n": str(number)}))

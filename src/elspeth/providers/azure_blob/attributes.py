@@ -6,7 +6,7 @@ from azure.storage.blob import RehydratePriority
 
 from elspeth.providers.azure_blob.base import ClientBase, Snapshot, conditions
 from elspeth.providers.azure_blob.calls import Attempt
-from elspeth.providers.azure_blob.errors import BlobError, BlobExistsError, BlobNotFoundError
+from elspeth.providers.azure_blob.errors import BlobError, BlobExistsError
 from elspeth.providers.azure_blob.info import BlobInfo, quoted
 
 
@@ -19,11 +19,7 @@ class Attributes(ClientBase):
 
     def exists(self, container: str, blob: str) -> bool:
         """Whether there is such a blob. Raises BlobError if that can't be told."""
-        try:
-            self.get_blob_properties(container, blob)
-        except BlobNotFoundError:
-            return False
-        return True
+        return self.find_blob(container, blob) is not None
 
     def require_absent(self, container: str, blob: str) -> None:
         """Raises BlobExistsError if there is such a blob, and BlobError if that can't be told."""

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from azure.core import MatchConditions
-from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import BlobClient, BlobServiceClient, ContainerClient, StorageErrorCode
 
 from elspeth.contracts.errors import UsageError
 from elspeth.providers.azure_blob.calls import Attempt, BlobCall, Caller, Retrying, Throttle, Unthrottled
@@ -107,9 +108,31 @@ class ClientBase:
 
         return self._call("get_blob_properties", container, blob, ask)
 
+    def find_blob(self, container: str, blob: str) -> BlobInfo | None:
+        """What is known of a blob; None if there is none, which is an answer, not an error.
+
+        Raises BlobError, also if the container is not there.
+        """
+        client = self._blob(container, blob)
+
+        def ask(attempt: Attempt) -> BlobInfo | None:
+            try:
+                return info_of(container, client.get_blob_properties(raw_response_hook=attempt.note))
+            except ResourceNotFoundError as error:
+                if is_missing_container(error):
+                    raise
+                return None
+
+        return self._call("get_blob_properties", container, blob, ask)
+
     def _write_token(self) -> str:
         """A mark by which a write whose answer was lost is known again as ours."""
         return f"{os.getpid():x}-{next(self._numbers):x}-{uuid.uuid4().hex}"
+
+
+def is_missing_container(error: ResourceNotFoundError) -> bool:
+    """Whether not only the blob is not there."""
+    return getattr(error, "error_code", "") == StorageErrorCode.CONTAINER_NOT_FOUND
 
 
 def conditions(*, if_match: str | None = None, overwrite: bool = True) -> dict[str, Any]:

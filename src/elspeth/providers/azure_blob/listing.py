@@ -9,7 +9,7 @@ from azure.storage.blob import AccessPolicy, ContainerSasPermissions
 
 from elspeth.providers.azure_blob.base import ClientBase
 from elspeth.providers.azure_blob.calls import Attempt
-from elspeth.providers.azure_blob.errors import BlobError, BlobNotFoundError
+from elspeth.providers.azure_blob.errors import BlobError
 from elspeth.providers.azure_blob.info import BlobInfo, BlobState
 from elspeth.providers.azure_blob.listed import listed, next_marker
 
@@ -45,10 +45,8 @@ class Listing(ClientBase):
 
     def blob_state(self, container: str, blob: str) -> BlobState:
         """Where a blob is in its life, soft-deleted and uncommitted ones included. Raises BlobError."""
-        try:
-            return self._look(container, blob).state
-        except BlobNotFoundError:
-            pass
+        if (there := self.find_blob(container, blob)) is not None:
+            return there.state
         for found in self.list_blobs(container, blob, include=("deleted", "uncommittedblobs")):
             if found.name == blob:
                 return BlobState.DELETED if found.deleted else BlobState.PENDING

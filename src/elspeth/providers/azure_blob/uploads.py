@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings, StandardBlobTier
 
-from elspeth.providers.azure_blob.base import SINGLE_PUT_BYTES, ClientBase, conditions
+from elspeth.providers.azure_blob.base import SINGLE_PUT_BYTES, ClientBase, conditions, is_missing_container
 from elspeth.providers.azure_blob.blocks import (
     BLOCK_ID_CHARS,
     DEFAULT_BLOCK_BYTES,
@@ -248,15 +249,15 @@ class Uploads(ClientBase):
         client = self._blob(container, blob)
 
         def ask(attempt: Attempt) -> tuple[dict[str, int], dict[str, int]]:
-            committed, staged = client.get_block_list("all", raw_response_hook=attempt.note)
+            try:
+                committed, staged = client.get_block_list("all", raw_response_hook=attempt.note)
+            except ResourceNotFoundError as error:
+                if is_missing_container(error):
+                    raise
+                return {}, {}
             return {one.id: one.size for one in committed}, {one.id: one.size for one in staged}
 
-        try:
-            return self._call("get_block_list", container, blob, ask)
-        except BlobError as error:
-            if error.reason == "not_found":
-                return {}, {}
-            raise
+        return self._call("get_block_list", container, blob, ask)
 
     def _settle_write(self, container: str, blob: str, mark: str, error: BlobError) -> Mapping[str, Any]:
         """Whether the blob that is in the way is the one that we wrote without hearing of it."""

@@ -12,7 +12,6 @@ from elspeth.contracts.plugins import Artifact
 from elspeth.plugins.sinks.part_file import PartFile
 from elspeth.providers.azure_blob.blocks import BLOCK_ID_CHARS
 from elspeth.providers.azure_blob.client import AzureBlobClient
-from elspeth.providers.azure_blob.errors import BlobNotFoundError
 from elspeth.providers.azure_blob.info import Uploaded
 from elspeth.providers.azure_blob.uploads import SHA256_KEY, Label
 
@@ -247,10 +246,7 @@ class BlobPart(PartFile):
 
 def made_by_run(place: Place) -> Artifact | None:
     """What a process of this run made visible there (``rows`` are not known); None if none did."""
-    try:
-        found = place.client.get_blob_properties(place.container, place.blob)
-    except BlobNotFoundError:
-        return None
-    if found.metadata.get(RUN_KEY) != place.run_id:
+    found = place.client.find_blob(place.container, place.blob)
+    if found is None or found.metadata.get(RUN_KEY) != place.run_id:
         return None
     return Artifact(place.url, found.metadata.get(SHA256_KEY), found.size, 0)
