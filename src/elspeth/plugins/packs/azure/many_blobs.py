@@ -27,7 +27,7 @@ class ManyBlobs:
         self._place = place
         self._template = template
         self._encode = encode
-        self._names: dict[bytes, str] = {}
+        self._names: dict[bytes, tuple[str, bytes]] = {}
         self._pool = ThreadPoolExecutor(concurrency, "blob-rows")
         self._rows = 0
         self._bytes = 0
@@ -50,7 +50,7 @@ class ManyBlobs:
             try:
                 name = self._template.render(row, dict(variables))
                 data = self._encode(row)
-                self._claim(name, token_id)
+                self._claim(name, token_id, data)
             except ValueError as error:
                 failures.append(RowFailure(index, str(error)))
                 continue
@@ -65,12 +65,13 @@ class ManyBlobs:
             self._chain = hashlib.sha256(f"{self._chain}\n{name}\n{outcome}".encode()).hexdigest()
         return failures
 
-    def _claim(self, name: str, token_id: str) -> None:
+    def _claim(self, name: str, token_id: str, data: bytes) -> None:
         """Remember whose name it is. The same row may come again, another one may not have its name."""
         owner = token_id or f"row {self._rows + len(self._names)}"
-        key = hashlib.blake2b(name.encode(), digest_size=16).digest()
-        if self._names.setdefault(key, owner) != owner:
-            raise _taken(name, self._names[key])
+        mine = (owner, _short_hash(data))
+        found = self._names.setdefault(_short_hash(name.encode()), mine)
+        if found != mine:
+            raise _taken(name, found[0])
 
     def _upload(self, job: tuple[int, str, bytes, str]) -> str | ValueError:
         """The content's hash, or why this row can't have its name."""
@@ -119,6 +120,10 @@ class ManyBlobs:
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _short_hash(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def _taken(name: str, owner: str) -> ValueError:

@@ -9,6 +9,7 @@ from elspeth.core.canonical import canonical
 from elspeth.core.landscape.call_journal import CallJournal, JournalCall
 from elspeth.core.landscape.call_log import ExternalCall
 from elspeth.core.landscape.recorder import LandscapeRecorder
+from elspeth.plugins.packs.azure.context import text, tokens_of
 from elspeth.providers.azure_blob.calls import BlobCall
 
 PROVIDER = "azure_blob"
@@ -23,8 +24,8 @@ class CallBook:
 
     def __init__(self, ctx: Any) -> None:
         self._landscape = getattr(ctx, "landscape", None)
-        self._run_id = str(getattr(ctx, "run_id", "") or "")
-        self._state_id = f"{self._run_id}-{getattr(ctx, 'node_id', '') or PROVIDER}"
+        self._run_id = text(ctx, "run_id")
+        self._state_id = f"{self._run_id}-{text(ctx, 'node_id') or PROVIDER}"
         self._lock = threading.Lock()
         self._calls: list[BlobCall] = []
         self._journal: CallJournal | None = None
@@ -36,9 +37,8 @@ class CallBook:
 
     def note(self, call: BlobCall) -> None:
         """Remember a call; safe to use from all threads."""
-        if self._landscape is not None:
-            with self._lock:
-                self._calls.append(call)
+        with self._lock:
+            self._calls.append(call)
 
     def write(self, ctx: Any = None, *, wait: bool = True) -> None:
         """Put down what was remembered, under the node state that ``ctx`` names, if it names one.
@@ -47,6 +47,8 @@ class CallBook:
         """
         with self._lock:
             calls, self._calls = self._calls, []
+        if self._landscape is None:
+            self._landscape = getattr(ctx, "landscape", None)
         state = self._state_of(ctx) if calls else ""
         for call in calls:
             if self._journal is not None and not state:
@@ -60,14 +62,10 @@ class CallBook:
 
     def _state_of(self, ctx: Any) -> str:
         """The node state that the context names; without an engine the last one of its token, if any."""
-        if state := str(getattr(ctx, "state_id", "") or ""):
+        if state := text(ctx, "state_id"):
             return state
         token = getattr(ctx, "token", None)
-        if (
-            token is None
-            or getattr(ctx, "tokens", None)
-            or not isinstance(self._landscape, LandscapeRecorder)
-        ):
+        if token is None or tokens_of(ctx) or not isinstance(self._landscape, LandscapeRecorder):
             return ""
         try:
             states = self._landscape.get_node_states(token_id=str(token.token_id))

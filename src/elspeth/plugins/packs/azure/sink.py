@@ -10,6 +10,7 @@ from elspeth.contracts.enums import Determinism
 from elspeth.contracts.errors import SinkError
 from elspeth.contracts.plugins import Artifact, PluginContext, Row, RowFailure
 from elspeth.plugins.packs.azure.blob_part import Place, made_by_run
+from elspeth.plugins.packs.azure.context import ids_of, text, tokens_of
 from elspeth.plugins.packs.azure.many_blobs import ManyBlobs
 from elspeth.plugins.packs.azure.names import BlobName
 from elspeth.plugins.packs.azure.one_blob import OneBlob, open_blob
@@ -62,8 +63,8 @@ class AzureBlobSink(BaseSink):
 
     def on_start(self, ctx: PluginContext) -> None:
         """Raises SinkError if the container can't be reached or made."""
-        self._run_id = str(getattr(ctx, "run_id", "") or "")
-        self._node_id = str(getattr(ctx, "node_id", "") or self.name)
+        self._run_id = text(ctx, "run_id")
+        self._node_id = text(ctx, "node_id") or self.name
         self._timestamp = self._timestamp or datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         self._book = CallBook(ctx)
         self._client = AzureBlobClient.from_login(
@@ -153,28 +154,29 @@ class AzureBlobSink(BaseSink):
         failures: Sequence[RowFailure]
         with self._on_record(ctx):
             if self._many is not None:
-                variables = [self._variables(ctx, at) for at in range(len(batch))]
-                failures = self._many.write(batch, variables, repeats=bool(getattr(ctx, "tokens", ())))
+                variables = [self._variables(ctx, at, len(batch)) for at in range(len(batch))]
+                failures = self._many.write(batch, variables, repeats=bool(tokens_of(ctx)))
             else:
                 assert self._one is not None
                 self._require_absent()
                 self._one.original_headers = self.original_headers
                 failures = self._one.write(batch, ctx)
-        if not getattr(ctx, "tokens", ()):
+        if not tokens_of(ctx):
             self._by_hand = unseen or (self.completes_by_hand and bool(batch))
         return failures
 
-    def _variables(self, ctx: PluginContext, index: int) -> dict[str, str]:
-        tokens = getattr(ctx, "tokens", ()) or ()
-        token = tokens[index] if tokens else getattr(ctx, "token", None)
-        known = {**self._run_variables(), "run_id": getattr(ctx, "run_id", "") or self._run_id}
-        if token is not None:
-            return {**known, "row_id": str(token.row_id), "token_id": str(token.token_id)}
+    def _variables(self, ctx: PluginContext, index: int, rows: int) -> dict[str, str]:
+        known = {
+            **self._run_variables(),
+            "run_id": text(ctx, "run_id") or self._run_id,
+            **ids_of(ctx, index, rows),
+        }
         missing = [name for name in ("row_id", "token_id") if name in self.options.name().variables]
+        missing = [name for name in missing if name not in known]
         if missing:
             raise SinkError(
-                f"blob_name_template has {{{missing[0]}}}, but the context has no token",
-                fix="give ctx.token (one row) or ctx.tokens (one for each row)",
+                f"blob_name_template has {{{missing[0]}}}, but the context does not tell it of every row",
+                fix="give ctx.token (one row) or ctx.tokens (a list, one for each row)",
             )
         return known
 
