@@ -75,6 +75,7 @@ format: setup  ## let ruff put files into shape
 bench: setup servers  ## measure speed, memory and size; writes docs/performance.md
 	$(BIN)/python benchmarks/bench_pipeline.py
 	$(BIN)/python benchmarks/bench_proof.py
+	$(BIN)/python benchmarks/bench_experiments.py
 	$(BIN)/python benchmarks/bench_llm.py
 	$(BIN)/python benchmarks/bench_azure.py
 	$(BIN)/python benchmarks/bench_fabric.py

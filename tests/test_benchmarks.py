@@ -30,7 +30,22 @@ def test_what_proof_and_resume_cost_is_measured(tmp_path: Path) -> None:
         assert what in done.stdout
 
 
-@pytest.mark.parametrize("name", ["bench", "bench-proof", "bench-llm", "bench-azure"])
+@pytest.mark.parametrize("name", ["bench", "bench-proof", "bench-llm", "bench-azure", "bench-experiments"])
 def test_the_page_has_a_place_for_the_figures(name: str) -> None:
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     assert page.count(f"<!-- {name}:begin -->") == page.count(f"<!-- {name}:end -->") == 1
+
+
+def test_what_experiments_cost_is_measured(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "bench_experiments.py"),
+        "--quick",
+        "--work",
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for what in ("from a unit to its variant", "`status`, 2,000 rows", "`status`, 20,000 rows"):
+        assert f"| {what} |" in done.stdout
+    assert list(tmp_path.iterdir()) == []

@@ -307,3 +307,22 @@ def test_what_comes_from_variables_is_known_to_whoever_compares_but_overrides_ar
         "hidden-word" in row[0]
         for row in lab.query("SELECT transform_overrides_json FROM experiment_assignments")
     )
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"])
+def test_the_recorder_measures_variants_at_their_own_nodes(
+    lab: Any, url: str, request: pytest.FixtureRequest
+) -> None:
+    if url == "postgresql":
+        lab.database = request.getfixturevalue("postgres_url")
+    lab.experiment["mode"] = "paired"
+    lab.experiment["variants"][1]["transform_overrides"] = {
+        "operations": [{"target": "label", "expression": "'spam' if 1 / row['size'] > 0 else 'ham'"}]
+    }
+    result = lab.rows(26).run()
+    db = LandscapeDB.from_url(lab.database, create=False)
+    metrics = LandscapeRecorder(db).get_variant_metrics(result.run_id, "exp-1")
+    db.close()
+    counts = {name: (one["count"], one["success_count"], one["error_count"]) for name, one in metrics.items()}
+    assert counts == {"control": (26, 26, 0), "treatment": (26, 24, 2)}
+    assert all(0 < one["latency_p50_ms"] <= one["latency_p95_ms"] for one in metrics.values())

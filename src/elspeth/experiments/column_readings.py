@@ -69,17 +69,18 @@ def joined(
 ) -> dict[str, Any]:
     """One run's columns up to a commit, as arrays. Of usage only where there was any."""
     numpy = library("numpy")
-    pieces: dict[str, list[Any]] = {}
-    rows = 0
-    for piece in reader.readings(run, names, until):
-        arrays = {name: unpack(data) for name, data in piece.items()}
-        size = len(next(iter(arrays.values())))
-        for name in arrays.keys() - pieces.keys():
-            pieces[name] = [numpy.zeros(rows)] if rows else []
-        for name, so_far in pieces.items():
-            so_far.append(arrays[name] if name in arrays else numpy.zeros(size))
-        rows += size
-    return {name: numpy.concatenate(found) for name, found in pieces.items()}
+    sizes = {commit: len(unpack(data)) for commit, data in reader.column(run, VARIANT, until).items()}
+    found = {}
+    for name in names:
+        pieces = reader.column(run, name, until)
+        if pieces:
+            found[name] = numpy.concatenate(
+                [
+                    unpack(pieces[commit]) if commit in pieces else numpy.zeros(size)
+                    for commit, size in sizes.items()
+                ]
+            )
+    return found
 
 
 def _column(part: dict[str, Any], name: str) -> Any:

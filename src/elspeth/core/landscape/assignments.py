@@ -6,16 +6,20 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import RowMapping, insert, select, text
+from sqlalchemy import RowMapping, bindparam, insert, select, text
 
 from elspeth.core.canonical import canonical, digest
 from elspeth.core.clock import Clock, microseconds
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.stepwise.tokens import RecordError, ensure_run, transaction
 from elspeth.core.landscape.tables import experiment_assignments_table
-from elspeth.core.landscape.variant_sql import VARIANT_METRICS
+from elspeth.core.landscape.variant_sql import NODE_METRICS, VARIANT_METRICS
 
 _table = experiment_assignments_table.c
+_EXPERIMENT = text(
+    """SELECT config_json FROM nodes WHERE run_id = :run_id AND node_id = :node_id
+    AND plugin_name = 'experiment'"""
+)
 
 
 class AssignmentConflictError(RecordError):
@@ -105,16 +109,32 @@ class AssignmentRecording:
         that went well; the others have not been worked on. The rates are of those two together,
         None if there are none.
 
-        ``latency_…_ms``: over rows, the time in all nodes of all their tokens, in milliseconds:
+        Where the engine ran the experiment each variant is measured at its own node, shadows of a paired
+        one too; else by the rows that were assigned to it, in all their nodes.
+
+        ``latency_…_ms``: over rows, the time in these nodes of all their tokens, in milliseconds:
         mean, sample variance (ms², None below two rows), and percentiles 50 and 95 with linear
         interpolation. ``tokens_in``, ``tokens_out``, ``tokens_total``, ``cost`` and ``calls`` add
         up the external calls made for the rows.
         """
-        values = {"run_id": run_id, "experiment_id": experiment_id}
+        values: dict[str, Any] = {"run_id": run_id, "experiment_id": experiment_id}
         with transaction(self.db) as connection:
-            query = text(VARIANT_METRICS[connection.dialect.name])
+            dialect = connection.dialect.name
+            config = connection.execute(_EXPERIMENT, {**values, "node_id": f"experiment:{experiment_id}"})
+            found = config.scalar()
+            if found is None:
+                query, names = text(VARIANT_METRICS[dialect]), {}
+            else:
+                nodes = orjson.loads(found)["nodes"]
+                names = {node: variant for variant, node in nodes.items()}
+                variant, node = next(iter(nodes.items()))
+                values["paired"] = int(orjson.loads(found)["experiment"]["mode"] == "paired")
+                values |= {"nodes": list(names), "prefix": node.removesuffix(variant)}
+                query = text(NODE_METRICS[dialect]).bindparams(bindparam("nodes", expanding=True))
             return {
-                row["variant_id"]: {name: value for name, value in row.items() if name != "variant_id"}
+                names.get(row["variant_id"], row["variant_id"]): {
+                    name: value for name, value in row.items() if name != "variant_id"
+                }
                 for row in connection.execute(query, values).mappings()
             }
 

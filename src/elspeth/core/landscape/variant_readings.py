@@ -18,6 +18,11 @@ _READINGS = text(
     WHERE run_no = :run_no AND experiment_id = :experiment_id AND commit_no <= :until
     AND reading IN :readings ORDER BY commit_no"""
 ).bindparams(bindparam("readings", expanding=True))
+_COLUMN = text(
+    """SELECT commit_no, data FROM experiment_readings
+    WHERE run_no = :run_no AND experiment_id = :experiment_id AND reading = :reading
+    AND commit_no <= :until ORDER BY commit_no"""
+)
 _NAMES = text(
     """SELECT DISTINCT reading FROM experiment_readings
     WHERE run_no = :run_no AND experiment_id = :experiment_id"""
@@ -66,6 +71,13 @@ def read_readings(
             piece[row.reading] = bytes(row.data)
         if piece:
             yield piece
+
+
+def read_column(db: LandscapeDB, run_no: int, experiment_id: str, name: str, until: int) -> dict[int, bytes]:
+    """The pieces of one column by commit, in order; in the order of the key, so that nothing is sorted."""
+    key = {"run_no": run_no, "experiment_id": experiment_id, "reading": name, "until": until}
+    with db.reading() as connection:
+        return {row.commit_no: bytes(row.data) for row in connection.execute(_COLUMN, key)}
 
 
 def last_totals(db: LandscapeDB, run_no: int, experiment_id: str) -> tuple[int, str] | None:

@@ -22,7 +22,7 @@ from elspeth.core.landscape.tables import experiment_stats_table as _stats
 from elspeth.core.landscape.variant_readings import (
     NO_USAGE,
     last_totals,
-    read_readings,
+    read_column,
     reading_names,
 )
 
@@ -158,9 +158,9 @@ class ExperimentReader:
         """The last commit at which the engine added up, and the totals. None for a run of single records."""
         return last_totals(self._db, run.run_no, run.experiment_id)
 
-    def readings(self, run: ExperimentRun, names: Collection[str], until: int) -> Iterator[dict[str, bytes]]:
-        """What the engine put down of these columns, commit by commit."""
-        return read_readings(self._db, run.run_no, run.experiment_id, names, until)
+    def column(self, run: ExperimentRun, name: str, until: int) -> dict[int, bytes]:
+        """What the engine put down of a column, by commit."""
+        return read_column(self._db, run.run_no, run.experiment_id, name, until)
 
     def reading_names(self, run: ExperimentRun) -> set[str]:
         """The columns that there are."""

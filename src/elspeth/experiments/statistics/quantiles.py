@@ -48,21 +48,28 @@ def quantile(values: Any, clusters: Any, q: float, level: float = 0.95) -> Quant
         raise CannotTellError(f"a quantile needs two values, there are {n}")
     numpy = library("numpy")
     values = numpy.asarray(values, dtype=float)
-    (value,) = quantile_values(values, [q])
-    half = normal_quantile(0.5 + level / 2) * sqrt(_share_variance(values, clusters, value, q))
+    place = q * (n - 1)
+    below = floor(place)
+    above = min(below + 1, n - 1)
+
+    def value_in(ordered: Any) -> float:
+        return float(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
+
+    variance = q * (1 - q) / n
+    if clusters is not None:
+        variance = _share_variance(values, clusters, value_in(numpy.partition(values, (below, above))), q)
+    z = normal_quantile(0.5 + level / 2)
+    half = z * sqrt(variance)
     low_rank, high_rank = floor(n * (q - half)), ceil(n * (q + half)) + 1
     if low_rank < 1 or high_rank > n:
         raise CannotTellError(f"{n} values are too few for the interval of the {q:g}-quantile")
-    ends = numpy.partition(values, (low_rank - 1, high_rank - 1))
-    low, high = float(ends[low_rank - 1]), float(ends[high_rank - 1])
-    z = normal_quantile(0.5 + level / 2)
+    ordered = numpy.partition(values, (below, above, low_rank - 1, high_rank - 1))
+    value, low, high = value_in(ordered), float(ordered[low_rank - 1]), float(ordered[high_rank - 1])
     return Quantile(value, low, high, (high - low) / (2 * z), n)
 
 
 def _share_variance(values: Any, clusters: Any, value: float, q: float) -> float:
     """The variance of the share of values up to ``value``."""
-    if clusters is None:
-        return q * (1 - q) / len(values)
     numpy = library("numpy")
     units, code = numpy.unique(clusters, return_inverse=True)
     if len(units) == len(values):
