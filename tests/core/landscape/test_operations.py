@@ -11,6 +11,7 @@ from elspeth.contracts.enums import CallStatus, CallType
 from elspeth.contracts.errors import NotFoundError
 from elspeth.core.landscape.call_log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.deeds import known_names, read_deeds, read_operation_events
 from elspeth.core.landscape.leases import RunHeldError
 from elspeth.core.landscape.ledger.verify import verify
 from elspeth.core.landscape.operations import OperationStart, operation
@@ -21,8 +22,8 @@ START = OperationStart("fleet apply", "rg/web", {"fleet": "web"}, "azure_vm", ex
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Iterator[LandscapeDB]:
-    opened = LandscapeDB.from_url(f"sqlite:///{tmp_path}/landscape.db")
+def db(landscape_url: str) -> Iterator[LandscapeDB]:
+    opened = LandscapeDB.from_url(landscape_url)
     yield opened
     opened.close()
 
@@ -130,8 +131,9 @@ with operation(LandscapeDB.from_url(sys.argv[1]), start) as doing, doing.unit("w
 @pytest.fixture
 def other(db: LandscapeDB) -> Iterator[subprocess.Popen[str]]:
     """Another process, in the middle of an apply; a line to its input kills it."""
+    url = db.engine.url.render_as_string(hide_password=False)
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(db.engine.url)],
+        [sys.executable, "-c", CHILD, url],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -171,12 +173,31 @@ def test_two_on_one_subject_are_refused_while_the_other_lives(
     other.communicate("die\n")
 
 
-def test_secrets_that_can_be_told_stay_out(db: LandscapeDB) -> None:
+def test_what_was_done_to_a_thing_is_found_by_its_name(db: LandscapeDB) -> None:
+    for kind, action in (("fleet apply", "create"), ("fleet destroy", "delete")):
+        with operation(db, OperationStart(kind, "rg/web", {}, "azure_vm")) as doing:
+            doing.note("planned", {"digest": "d1"})
+            for name in ("web_1", "web-1", "webx1"):
+                with doing.unit(name, action, {"plan": "d1"}):
+                    pass
+    deeds = read_deeds(db, "web_1")
+    assert [(deed.action, deed.outcome, deed.subject) for deed in deeds] == [
+        ("create", "done", "rg/web"),
+        ("delete", "done", "rg/web"),
+    ]
+    assert {deed.facts["name"] for deed in deeds if deed.facts} == {"web_1"}
+    assert known_names(db) == ["web_1", "web-1", "webx1"]
+    events = read_operation_events(db, ["rg/web"], ["d1"])
+    assert [event.kind for event in events] == ["planned", "planned"]
+    assert read_deeds(db, "nobody") == read_operation_events(db, [], []) == []
+
+
+def test_secrets_that_can_be_told_stay_out(tmp_path: Path) -> None:
+    db = LandscapeDB.from_url(f"sqlite:///{tmp_path}/landscape.db")
     with operation(db, START) as doing:
         doing.note("planned", {"password": "hunter2hunter2"})
         with doing.unit("web-000", "create", {"client_secret": "hunter2hunter2"}):
             told = {"token": "hunter2hunter2"}
             doing.record_call(ExternalCall(CallType.ARM, "error", told, error="sig=hunter2hunter2"))
-    database = db.engine.url.database
-    assert database is not None
-    assert b"hunter2" not in b"".join(path.read_bytes() for path in Path(database).parent.iterdir())
+    db.close()
+    assert b"hunter2" not in b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
