@@ -1,5 +1,6 @@
 """What a machine cost, from what was done to it and from when it was seen."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -88,3 +89,15 @@ def test_what_did_not_happen_costs_nothing(outcome: str) -> None:
 def test_without_a_price_the_cost_is_not_known() -> None:
     found = life([deed("create", 0, 0.1, "unheard-of")])
     assert (found.cost, found.hours) == (None, 10.0)
+
+
+def test_after_a_purge_the_plan_still_says_what_it_cost() -> None:
+    gone = replace(deed("create", 0, 0.1), facts=None)
+    unit = {"name": "vm", "size": "small", "members": 3}
+    plan = EventRecord("r1", "rg/web", "planned", {"creates": [{"name": "x", "size": "large"}, unit]}, at(0))
+    assert life([gone], plan, now=2).cost == 2 * 0.5 * 3
+
+
+def test_a_set_costs_what_its_machines_cost() -> None:
+    there = seen(1, {"name": "vm", "size": "small", "status": "running", "members": 4})
+    assert life([deed("delete", 5, 6)], there).stretches[0].price == 2.0

@@ -14,7 +14,7 @@ from elspeth.core.clock import Clock
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.deeds import Deed, EventRecord, known_names, read_deeds, read_operation_events
 
-_ASIDE = frozenset({"observed", "result", "intent", "manifest", "planned"})
+_ASIDE = frozenset({"observed", "result", "intent", "manifest", "planned", "purged"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """How long a machine was billed, and what that cost, as far as the record knows."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import orjson
 
@@ -75,25 +76,40 @@ def life_of(name: str, deeds: Iterable[Deed], events: Iterable[EventRecord], now
     deeds = list(deeds)
     prices = {deed.run.run_id: deed.run for deed in deeds}
     last = deeds[-1].run if deeds else None
-    moments = [moment for deed in deeds for moment in _done(deed)]
+    events = list(events)
+    moments = [moment for deed in deeds for moment in _done(deed, _planned(name, deed, events))]
     for event in events:
         moments += _seen(name, event, prices.get(event.run_id) or last)
     return _lived(sorted(moments, key=lambda moment: moment.at), now)
 
 
-def price_of(run: RunRecord, size: str, said: object = None) -> float | None:
-    """What a machine costs per hour: as its own facts say, else the fleet file as it was then."""
+def price_of(run: RunRecord, size: str, said: object = None, *, members: object = None) -> float | None:
+    """What a machine, or a set of ``members``, costs per hour: as its own facts say, else the fleet file as
+    it was then.
+    """
     if isinstance(said, int | float):
         return float(said)
     known = orjson.loads(run.settings_json).get("prices")
     price = known.get(size) if isinstance(known, dict) else None
-    return float(price) if isinstance(price, int | float) else None
+    if not isinstance(price, int | float):
+        return None
+    return float(price) * (members if isinstance(members, int) else 1)
 
 
-def _done(deed: Deed) -> list[_Moment]:
-    facts = deed.facts or {}
+def _planned(name: str, deed: Deed, events: Iterable[EventRecord]) -> Mapping[str, Any]:
+    """What the plan says of a machine whose own facts were purged: events are not."""
+    for event in events:
+        if deed.facts is None and (event.run_id, event.kind) == (deed.run.run_id, "planned"):
+            for unit in (*event.detail.get("creates", ()), *event.detail.get("changes", ())):
+                if unit.get("name") == name:
+                    return dict(unit)
+    return {}
+
+
+def _done(deed: Deed, planned: Mapping[str, Any]) -> list[_Moment]:
+    facts = planned if deed.facts is None else deed.facts
     size = str(facts.get("size", ""))
-    price = price_of(deed.run, size, facts.get("price_per_hour"))
+    price = price_of(deed.run, size, facts.get("price_per_hour"), members=facts.get("members"))
     ended = deed.ended_at or deed.started_at
     if deed.outcome == "unfinished":
         return [_Moment(deed.started_at, "perhaps", size, price)] if deed.action == "create" else []
@@ -112,7 +128,7 @@ def _seen(name: str, event: EventRecord, run: RunRecord | None) -> list[_Moment]
         if machine.get("name") == name:
             size = str(machine.get("size", ""))
             stopped = machine.get("status") == "deallocated"
-            price = price_of(run, size, machine.get("price_per_hour"))
+            price = price_of(run, size, machine.get("price_per_hour"), members=machine.get("members"))
             return [_Moment(event.at, "stopped" if stopped else "running", size, price)]
     return [_Moment(event.at, "gone")]
 

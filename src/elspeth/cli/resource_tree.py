@@ -86,8 +86,14 @@ def arm_call(call: CallRecord) -> Text:
     asked, answered = _parsed(call.request), _parsed(call.response)
     path = str(asked.get("path", ""))
     short = path.partition("/providers/")[2] or path
-    line = Text.assemble((printable(asked.get("method", call.call_type)), "blue"), f" {printable(short)}")
-    line.append(f" → {printable(answered.get('status', 'no answer'))}", style="red" if call.error else "")
+    if call.request is None:
+        # Purged: what kind of request it was is not its content.
+        line = Text.assemble(
+            (printable(call.operation or call.call_type), "blue"), f" → {call.status}, purged"
+        )
+    else:
+        line = Text.assemble((printable(asked.get("method", call.call_type)), "blue"), f" {printable(short)}")
+        line.append(f" → {printable(answered.get('status', 'no answer'))}", style="red" if call.error else "")
     if call.attempt > 1:
         line.append(f"{_GAP}attempt {call.attempt}", style="yellow")
     if call.latency_ms is not None:
