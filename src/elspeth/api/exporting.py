@@ -94,7 +94,8 @@ class RunExport:
     def _warn(self, error: Exception, and_then: str = "") -> str:
         what = Redactor(None).text(getattr(error, "what", None) or f"{type(error).__name__}: {error}")
         what = self._db.redactor.text(what)
-        _log.warning("the run's record could not be exported to %s: %s%s", self._target(), what, and_then)
+        where = "" if self._target() in what else f" to {self._target()}"
+        _log.warning("the run's record could not be exported%s: %s%s", where, what, and_then)
         return what
 
 
