@@ -1,4 +1,4 @@
-"""What a commit goes by is on the disk before it. Nobody pulls a plug here: it is seen who waits for the disk."""
+"""What a commit goes by is on the disk before it. Nobody pulls a plug: it is seen who waits for the disk."""
 
 import os
 from pathlib import Path
