@@ -89,3 +89,15 @@ def test_a_commit_that_need_not_wait_for_the_disk_leaves_others_as_they_were(sql
     for connection in connections:
         connection.close()
     db.close()
+
+
+def test_any_number_of_journals_may_be_open(sqlite_url: str) -> None:
+    db = LandscapeDB.from_url(sqlite_url)
+    journals = [CallJournal(db, sync_s=3600.0) for _ in range(20)]
+    for number, journal in enumerate(journals):
+        journal.put(call(number))
+        journal.flush()
+    assert len(CallLookup(db, RUN)) == 20
+    for journal in journals:
+        journal.close()
+    db.close()

@@ -185,7 +185,6 @@ class CallJournal:
             self._go_on()
         finally:
             if self._held is not None:
-                self._held.exec_driver_sql("PRAGMA synchronous=FULL")  # the pool's next owner relies on it
                 self._held.close()
 
     def _go_on(self) -> None:
@@ -259,7 +258,7 @@ class CallJournal:
                 yield connection
             return
         if self._held is None:
-            self._held = self._db.engine.connect()
+            self._held = self._db.apart()
         now = time.monotonic()
         due = now - self._synced_at >= self._sync_s
         self._held.exec_driver_sql(f"PRAGMA synchronous={'FULL' if due else 'NORMAL'}")

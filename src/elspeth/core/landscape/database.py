@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, NullPool, StaticPool, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
@@ -85,6 +85,10 @@ class LandscapeDB:
     def is_file(self) -> bool:
         """Whether it is an SQLite file, to which each connection is one of its own."""
         return self.engine.dialect.name == "sqlite" and not isinstance(self.engine.pool, StaticPool)
+
+    def apart(self) -> Connection:
+        """A connection to an SQLite file that the pool does not count, for who keeps one for long."""
+        return _engine(self.engine.url, poolclass=NullPool).connect()
 
     def close(self) -> None:
         """Give back every connection. An in-memory landscape is gone after this."""
@@ -209,7 +213,7 @@ def _make_parent(path: Path) -> None:
         ) from error
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, **pooling: Any) -> Engine:
     try:
         if url.get_backend_name() != "sqlite":
             return create_engine(url, pool_pre_ping=True)  # a server may have been started anew meanwhile
@@ -217,7 +221,7 @@ def _engine(url: URL) -> Engine:
             # One connection for everybody, else each thread would see a database of its own.
             engine = create_engine(url, poolclass=StaticPool, connect_args={"check_same_thread": False})
         else:
-            engine = create_engine(url, connect_args={"timeout": 30})
+            engine = create_engine(url, connect_args={"timeout": 30}, **pooling)
     except ModuleNotFoundError as error:
         raise UsageError(
             "PostgreSQL needs the driver psycopg", fix='pip install "elspeth[postgres]"'
