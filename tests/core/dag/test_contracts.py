@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from elspeth.contracts.errors import Problem
 from elspeth.contracts.schema import OBSERVED, FieldSpec, FieldType, PluginSchema, SchemaMode
 from elspeth.core.dag import Graph, TransformSchemas
+from elspeth.plugins.transforms.base import BaseTransform
 
 Build = Callable[..., Graph]
 Refuse = Callable[..., list[Problem]]
@@ -150,6 +151,16 @@ def test_a_fixed_sink_takes_no_other_fields(refuse: Refuse) -> None:
         == "sink 'out' takes no field 'amount' or 'name', and 'source' always gives it (by way of 'g')"
     )
     assert problem.fix.startswith("add it to the sink's schema.fields")
+
+
+def test_behind_a_transform_that_says_nothing_all_is_possible(build: Build, refuse: Refuse) -> None:
+    class Unsaid(BaseTransform):
+        name = "unsaid"
+
+    fixed = Plugins({"source": FIXED}, {"t": Step(makes=Unsaid({}).output_schema(FIXED))})
+    build(line("row['region'] == 'x'"), fixed)
+    (problem,) = refuse(line("row['region'] == 'x'"), Plugins({"source": FIXED}))
+    assert "needs field 'region'" in problem.what
 
 
 def test_a_transform_that_fixes_its_output_makes_everything_known(refuse: Refuse) -> None:

@@ -133,7 +133,7 @@ def _output(node: Node, schemas: PluginSchemas, incoming: Rows, problems: Proble
                     node.settings_key, f"{node.node_type} '{node.node_id}': {problem.what}", problem.fix
                 )
             return _UNKNOWN
-        if node.node_type is NodeType.AGGREGATION and made == OBSERVED:
+        if made == OBSERVED:
             return _UNKNOWN
         vague = incoming.vague and made.mode is not SchemaMode.FIXED
         return Rows(made, vague, incoming.origin if made == incoming.schema else node.node_id)

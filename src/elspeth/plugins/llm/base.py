@@ -14,7 +14,7 @@ from elspeth.contracts.enums import Determinism, RunMode
 from elspeth.contracts.errors import ConfigurationError, PluginError, Problem
 from elspeth.contracts.plugins import AnyToken, PluginContext, Row
 from elspeth.contracts.results import TransformResult
-from elspeth.contracts.schema import FieldType, PluginSchema
+from elspeth.contracts.schema import FieldType, PluginSchema, SchemaMode
 from elspeth.contracts.spans import Span
 from elspeth.core.landscape.call_journal import EarlierCalls
 from elspeth.fabric.governor import Budget, Governor, Price, PriceTable, ServiceGovernor, ServiceLimits
@@ -125,7 +125,9 @@ class BaseLLMTransform(BaseTransform):
             names = ", ".join(f"'{name}'" for name in taken)
             what = f"the answer would overwrite {names}, which rows have already"
             raise ConfigurationError([Problem(what, fix="name another response_field")])
-        typed = [spec for spec in specs if spec.type is not FieldType.ANY or spec.required]
+        # Where all fields are told, one that says nothing is told too: else rows would never have it.
+        all_told = incoming.mode is SchemaMode.FIXED
+        typed = [spec for spec in specs if all_told or spec.type is not FieldType.ANY or spec.required]
         return with_fields(incoming, typed)
 
     def on_start(self, ctx: PluginContext) -> None:

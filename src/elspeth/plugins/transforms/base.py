@@ -60,8 +60,8 @@ class _Configured:
         """Nothing to acquire."""
 
     def output_schema(self, incoming: PluginSchema) -> PluginSchema:
-        """The rows keep their shape."""
-        return incoming
+        """Nothing is known of what comes out: say it where you can."""
+        return OBSERVED
 
     def close(self) -> None:
         """Nothing to release."""
@@ -91,10 +91,6 @@ class BaseBatchTransform(_Configured):
     As `BaseTransform`, but a subclass writes ``process_batch``, which gets all rows of a batch at
     once (at least one) and must keep nothing from one batch to the next.
     """
-
-    def output_schema(self, incoming: PluginSchema) -> PluginSchema:
-        """Nothing is known of what comes out: say it where you can."""
-        return OBSERVED
 
     def process_batch(self, rows: Sequence[Row], ctx: PluginContext) -> TransformResult:
         """Return the rows that go on instead of these, or why the whole batch failed."""

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from elspeth.contracts.plugins import PluginContext, Row
 from elspeth.contracts.results import TransformResult
+from elspeth.contracts.schema import PluginSchema
 from elspeth.core.config.models_base import broken_rule
 from elspeth.plugins.transforms.base import BaseTransform, TransformOptions
 from elspeth.plugins.transforms.patterns import checked_pattern, compile_pattern
@@ -57,6 +58,10 @@ class KeywordFilter(BaseTransform):
         self._searches = tuple((text, compile_pattern(text).search) for text in self.options.blocked_patterns)
         if self._fields is not None and self.options.strict:
             self.require(self._fields)
+
+    def output_schema(self, incoming: PluginSchema) -> PluginSchema:
+        """The rows keep their shape."""
+        return incoming
 
     def process(self, row: Row, ctx: PluginContext) -> TransformResult:
         """The row itself, or an error that names the first field and pattern that matched."""

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from elspeth.contracts.plugins import PluginContext, Row
 from elspeth.contracts.results import TransformResult
+from elspeth.contracts.schema import PluginSchema
 from elspeth.core.config.models_base import broken_rule
 from elspeth.plugins.transforms.base import BaseTransform, TransformOptions
 from elspeth.plugins.transforms.reasons import missing_field
@@ -55,6 +56,10 @@ class Truncate(BaseTransform):
         self._strict = self.options.strict
         if self._strict:
             self.require(self.options.fields)
+
+    def output_schema(self, incoming: PluginSchema) -> PluginSchema:
+        """The rows keep their shape."""
+        return incoming
 
     def process(self, row: Row, ctx: PluginContext) -> TransformResult:
         """A copy of the row with its long text cut, or the row itself if nothing is too long."""
