@@ -1,5 +1,6 @@
 """Who we are to the storage account: exactly one way of saying so."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,16 +96,27 @@ class BlobLogin:
         return self.given()[0]
 
     def credential(self) -> Any:
-        """The credential object for the client library; None where the connection string holds it."""
+        """The credential object for the client library; None where the connection string holds it.
+
+        Raises UsageError for an identity that this machine can't have.
+        """
         if self.connection_string:
             return None
         if self.account_key or self.sas_token:
             return self.account_key or str(self.sas_token).lstrip("?")
-        return self._identity()
+        try:
+            return self._identity()
+        except ValueError as error:
+            raise UsageError(
+                f"Azure Blob Storage: {self.way()} can't be used here: {error}",
+                fix="see that the variables of this credential are set (AZURE_FEDERATED_TOKEN_FILE …)",
+            ) from error
 
     def _identity(self) -> Any:
         from azure import identity  # noqa: PLC0415 - takes long to load, and only tokens need it
 
+        # What it has to say is in the error, too: without a handler it would be on stderr twice.
+        logging.getLogger("azure").addHandler(logging.NullHandler())
         if self.client_secret:
             return identity.ClientSecretCredential(
                 str(self.tenant_id), str(self.client_id), self.client_secret

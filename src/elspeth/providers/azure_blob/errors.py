@@ -72,7 +72,7 @@ class BlobError(ElspethError):
     ``reason`` is one word for programs (``blob_exists``, ``not_found``, ``container_not_found``,
     ``changed``, ``archived``, ``leased``, ``immutable``, ``refused``, ``busy``, ``unreachable``,
     ``conflict``, ``invalid_block``, ``unreadable``, ``failed``); ``status``, ``code`` and ``request_id`` are
-    what the service said.
+    what the service said, ``detail`` what kept a token from being had.
     """
 
     def __init__(self, operation: str, target: Target, reason: str, what: str) -> None:
@@ -83,6 +83,7 @@ class BlobError(ElspethError):
         self.status: int | None = None
         self.code = ""
         self.request_id = ""
+        self.detail = ""
         self.retryable = False
         self.retry_after: float | None = None
 
@@ -132,6 +133,8 @@ def translate(error: AzureError, operation: str, target: Target) -> BlobError:
         what += f" ({type(error).__name__})"
     found = _CLASSES.get(reason, BlobError)(operation, target, reason, what)
     found.status, found.code = status, code
+    if isinstance(error, ClientAuthenticationError) and status is None:
+        found.detail = str(error.message).partition(chr(10))[0].rstrip(".")
     headers = getattr(getattr(error, "response", None), "headers", None) or {}
     found.request_id = headers.get("x-ms-request-id", "")
     found.retry_after = _seconds(headers)

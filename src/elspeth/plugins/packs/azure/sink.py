@@ -15,13 +15,12 @@ from elspeth.plugins.packs.azure.many_blobs import ManyBlobs
 from elspeth.plugins.packs.azure.names import BlobName
 from elspeth.plugins.packs.azure.one_blob import OneBlob, open_blob
 from elspeth.plugins.packs.azure.parts import BlobParts, PartMaker
+from elspeth.plugins.packs.azure.probing import CONTRIBUTOR, probe
 from elspeth.plugins.packs.azure.record import CallBook
 from elspeth.plugins.packs.azure.sink_options import CONTENT_TYPES, AzureBlobSinkOptions
 from elspeth.plugins.sinks.base import BaseSink
 from elspeth.plugins.sinks.cells import cell
 from elspeth.plugins.sinks.json_text import encode_row
-from elspeth.providers.azure_blob.base import Pace
-from elspeth.providers.azure_blob.calls import Retrying
 from elspeth.providers.azure_blob.client import AzureBlobClient
 from elspeth.providers.azure_blob.errors import BlobError, BlobExistsError
 
@@ -243,14 +242,16 @@ class AzureBlobSink(BaseSink):
         return replace(artifact, path_or_uri=self._place(self._blob_name()).url)
 
     def probe(self) -> str:
-        """Which identity was tried, and that it may write. Raises BlobError if it may not."""
+        """Which identity was tried, and that it may write. Raises PluginError if it may not."""
         options = self.options
-        with AzureBlobClient.from_login(options.login(), pace=Pace(Retrying(attempts=2))) as client:
+
+        def ask(client: AzureBlobClient) -> None:
             if options.create_container:
                 client.list_containers(options.container)
             else:
                 client.may_write(options.container)
-        return f"{options.login().way()} may write {options.login().account()}/{options.container}"
+
+        return probe(options, ask, CONTRIBUTOR)
 
     def targets(self) -> Sequence[str]:
         """The blob's URL, as far as it is known before the run."""

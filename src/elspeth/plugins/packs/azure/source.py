@@ -10,13 +10,12 @@ from elspeth.contracts.errors import SourceError
 from elspeth.contracts.plugins import PluginContext, Quarantined, Row
 from elspeth.contracts.schema import FieldSpec, FieldType, PluginSchema, SchemaMode
 from elspeth.plugins.packs.azure.fetching import Fetched, Fetcher
+from elspeth.plugins.packs.azure.probing import READER, probe
 from elspeth.plugins.packs.azure.reading import BlobReader
 from elspeth.plugins.packs.azure.record import CallBook
 from elspeth.plugins.packs.azure.source_options import AzureBlobSourceOptions
 from elspeth.plugins.sources.base import BaseSource
-from elspeth.providers.azure_blob.base import Pace
 from elspeth.providers.azure_blob.cache import BlobCache
-from elspeth.providers.azure_blob.calls import Retrying
 from elspeth.providers.azure_blob.client import AzureBlobClient
 from elspeth.providers.azure_blob.errors import BlobError, BlobNotFoundError
 from elspeth.providers.azure_blob.info import BlobInfo
@@ -98,11 +97,9 @@ class AzureBlobSource(BaseSource):
         }
 
     def probe(self) -> str:
-        """Which identity was tried, and that it may read. Raises BlobError if it may not."""
-        options = self.options
-        with AzureBlobClient.from_login(options.login(), pace=Pace(Retrying(attempts=2))) as client:
-            client.may_read(options.container)
-        return f"{options.login().way()} may read {options.login().account()}/{options.container}"
+        """Which identity was tried, and that it may read. Raises PluginError if it may not."""
+        container = self.options.container
+        return probe(self.options, lambda client: client.may_read(container), READER)
 
     def load(self, ctx: PluginContext) -> Iterator[Row | Quarantined]:
         """Yield the rows. Raises SourceError where the account can't be read at all."""
