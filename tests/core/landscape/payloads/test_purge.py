@@ -193,8 +193,10 @@ def test_the_run_says_so(ran: Callable[..., str], database_url: str) -> None:
     after = show_run(run_id, database_url).to_dict()
     assert after["reproducibility"] == "attributable"
     assert after["purged"]["traces"] == 6
-    assert {k: v for k, v in after.items() if k not in ("reproducibility", "purged")} == {
-        k: v for k, v in before.items() if k not in ("reproducibility", "purged")
+    assert [event["kind"] for event in after["history"]] == ["purged"]
+    new = ("reproducibility", "purged", "history")
+    assert {k: v for k, v in after.items() if k not in new} == {
+        k: v for k, v in before.items() if k not in new
     }
 
 
