@@ -12,13 +12,12 @@ from elspeth.contracts.errors import NotFoundError
 from elspeth.core.landscape.call_log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.deeds import known_names, read_deeds, read_operation_events
-from elspeth.core.landscape.leases import RunHeldError
 from elspeth.core.landscape.ledger.verify import verify
 from elspeth.core.landscape.operations import OperationStart, operation
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.recorder import LandscapeRecorder
 
-START = OperationStart("fleet apply", "rg/web", {"fleet": "web"}, "azure_vm", excludes=("fleet apply",))
+START = OperationStart("fleet apply", "rg/web", {"fleet": "web"}, "azure_vm")
 
 
 @pytest.fixture
@@ -160,16 +159,16 @@ def test_one_whose_process_died_is_closed_by_the_next(db: LandscapeDB, other: su
     assert clean(db)
 
 
-def test_two_on_one_subject_are_refused_while_the_other_lives(
+def test_those_that_live_are_left_alone_in_this_process_too(
     db: LandscapeDB, other: subprocess.Popen[str]
 ) -> None:
-    told(other)
-    at_work = pytest.raises(RunHeldError, match="`elspeth fleet apply rg/web` is at work: process")
-    with at_work, operation(db, START):
-        pass
-    looking = OperationStart("fleet status", "rg/web", {}, "azure_vm")
-    with operation(db, looking):
-        pass
+    run_id = told(other)
+    with operation(db, START) as first, operation(db, START) as second:
+        second.note("planned", {})
+        first.note("planned", {})
+        reader = LandscapeReader(db)
+        assert {reader.run(one).status for one in (run_id, first.run_id, second.run_id)} == {"running"}
+    assert reader.run(first.run_id).status == "completed"
     other.communicate("die\n")
 
 

@@ -7,16 +7,16 @@ results are events of its run, and views, lineage, proof, export and purge are t
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from hashlib import sha256
 from random import SystemRandom
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from elspeth.contracts.enums import CallStatus, CallType, Determinism, EdgeMode, NodeType, RunStatus
+from elspeth.contracts.errors import LandscapeError
 from elspeth.contracts.version import __version__
 from elspeth.core.canonical import canonical, digest
 from elspeth.core.clock import Clock
@@ -24,14 +24,14 @@ from elspeth.core.landscape import ids
 from elspeth.core.landscape.call_journal import CallJournal, JournalCall
 from elspeth.core.landscape.call_log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.leases import Lease, RunHeldError
+from elspeth.core.landscape.leases import SILENCE, Lease, RunHeldError, this_process
 from elspeth.core.landscape.recorder import EdgeStart, LandscapeRecorder, NodeStart, RunStart, note_event
 from elspeth.core.landscape.runs import OPERATION
 from elspeth.core.landscape.stepwise.states import StateEnd, StateStart
-from elspeth.core.landscape.tables import runs_table
+from elspeth.core.landscape.tables import leases_table, runs_table
 
 PLAN, DONE, FAILED = "plan", "done", "failed"
-_KEEP_ALIVE = timedelta(seconds=10)
+BEAT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,7 @@ class OperationStart:
     """What is about to be done. ``settings`` must hold no secrets.
 
     ``kind`` is what people call it (``fleet apply``), ``subject`` names what it is done to, the same in every
-    operation; ``actions`` are what may be done to one thing. ``excludes``: kinds of which none may be at work
-    on the same subject meanwhile.
+    operation; ``actions`` are what may be done to one thing.
     """
 
     kind: str
@@ -48,7 +47,6 @@ class OperationStart:
     settings: Mapping[str, Any]
     plugin: str
     actions: Sequence[str] = ("create", "change", "delete")
-    excludes: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -78,7 +76,9 @@ class Operation:
         self._lock = threading.Lock()
         self._rows = 0
         self._calls: dict[str, int] = {}
-        self._alive = recorder.clock.now()
+        self._ended = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="elspeth-operation", daemon=True)
+        self._heart.start()
 
     def note(self, kind: str, detail: Mapping[str, Any]) -> str:
         """Put a plan, an approval, a decision or a result on record; the SHA-256 (hex) of ``detail``."""
@@ -87,7 +87,6 @@ class Operation:
         with self._lock, self._recorder.db.writing() as connection:
             now = self._recorder.clock.now()
             note_event(connection, self._lease.run_no, kind, clean, now)
-        self._keep_alive()
         return sha256(text).hexdigest()
 
     @contextmanager
@@ -121,7 +120,6 @@ class Operation:
             recorder.record_arrival(row.token_id, DONE)
         finally:
             self._here.state = self._here.name = None
-            self._keep_alive()
 
     def intend(self, method: str, path: str) -> None:
         """What is at ``path`` is about to be changed: on record before it is.
@@ -153,29 +151,26 @@ class Operation:
         )  # fmt: skip
         if durable:
             self._journal.flush()
-        self._keep_alive()
 
     def finish(self, status: RunStatus, error: str | None = None) -> None:
         """Put down how it ended. Raises LandscapeError."""
+        self._ended.set()
+        self._heart.join()
         self._journal.close()
         self._recorder.finish_run(self.run_id, status, error=error, lease=self._lease)
 
-    def _keep_alive(self) -> None:
-        now = self._recorder.clock.now()
-        with self._lock:
-            due = now - self._alive >= _KEEP_ALIVE
-            if due:
-                self._alive = now
-        if due:
-            self._recorder.keep_run(self._lease)
+    def _beat(self) -> None:
+        # Azure may let us wait for minutes, and whoever is silent for one counts as dead.
+        while not self._ended.wait(BEAT_S):
+            with suppress(LandscapeError):  # if it stays so, the next record says it
+                self._recorder.keep_run(self._lease)
 
 
 @contextmanager
 def operation(db: LandscapeDB, start: OperationStart, clock: Clock | None = None) -> Iterator[Operation]:
     """An operation on record from here to the end of the block; how the block ends is how the operation does.
 
-    Operations on the same subject whose process died are closed as interrupted first. Raises RunHeldError,
-    without having begun, if one that may not be at work meanwhile is, LandscapeError when the database
+    Operations whose process died are closed as interrupted first. Raises LandscapeError when the database
     refuses.
     """
     recorder = LandscapeRecorder(db, clock)
@@ -210,31 +205,29 @@ def _begin(recorder: LandscapeRecorder, start: OperationStart) -> Operation:
         _edges(start, run_id),
     )
     lease = recorder.hold_run(run_no)
-    try:
-        # After our own is there: of two that begin at once at least one sees the other.
-        _close_others(recorder, run_no, start)
-    except RunHeldError as error:
-        recorder.finish_run(run_id, RunStatus.FAILED, error=error.what, lease=lease)
-        raise
+    _close_dead(recorder)
     return Operation(recorder, run_id, lease, start.plugin)
 
 
-def _close_others(recorder: LandscapeRecorder, run_no: int, start: OperationStart) -> None:
-    run = runs_table.c
-    query = select(run.run_no, run.run_id, run.pipeline).where(
-        run.run_mode == OPERATION, run.status == RunStatus.RUNNING, run.run_no != run_no
+def _close_dead(recorder: LandscapeRecorder) -> None:
+    """Close what processes that died left running; nothing of this process is."""
+    run, lease = runs_table.c, leases_table.c
+    long_ago = recorder.clock.now() - SILENCE
+    query = (
+        select(run.run_no, run.run_id)
+        .join(leases_table, lease.run_no == run.run_no, isouter=True)
+        .where(run.run_mode == OPERATION, run.status == RunStatus.RUNNING)
+        # One without a lease has perhaps just begun, and is about to take it.
+        .where(or_(lease.owner != this_process(), and_(lease.owner.is_(None), run.started_at < long_ago)))
     )
     with recorder.db.reading() as connection:
         found = connection.execute(query).all()
-    excluded = {f"{kind} {start.subject}" for kind in start.excludes}
-    for number, run_id, name in found:
+    for number, run_id in found:
         try:
-            lease = recorder.hold_run(number)
-        except RunHeldError as error:
-            if name not in excluded:
-                continue
-            raise RunHeldError(f"`elspeth {name}` is at work: {error.what}", fix=error.fix) from error
-        recorder.finish_run(run_id, RunStatus.INTERRUPTED, error="its process died", lease=lease)
+            taken = recorder.hold_run(number)
+        except RunHeldError:
+            continue
+        recorder.finish_run(run_id, RunStatus.INTERRUPTED, error="its process died", lease=taken)
 
 
 def _nodes(start: OperationStart) -> list[NodeStart]:
