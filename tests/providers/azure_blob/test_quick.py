@@ -37,7 +37,7 @@ def test_with_a_key_and_every_read_is_told(
     calls.clear()
     quick = reader(told)
     assert quick.takes(info)
-    assert quick.read(info) == b"content"
+    assert quick.read(info) == (b"content", "")
     (call,) = calls
     assert (call.operation, call.status, call.etag, call.bytes_received) == ("download_blob", 200, etag, 7)
     assert call.ok
@@ -52,7 +52,7 @@ def test_with_a_signature(client: AzureBlobClient, azurite: Azurite, container: 
     with AzureBlobClient(lambda: sas, ACCOUNT, account_url=azurite.url) as signed:
         (info,) = signed.list_blobs(container)
         quick = reader(signed)
-        assert quick.read(info) == b"content"
+        assert quick.read(info) == (b"content", "")
         assert quick.takes(info)
 
 
@@ -94,7 +94,7 @@ def test_a_service_that_is_busy(azurite: Azurite, client: AzureBlobClient, conta
             connection_string=Azurite.connection_string_for(proxy.endpoint), pace=pace, on_call=calls.append
         ) as troubled:
             quick = reader(troubled)
-            assert [quick.read(info) for info in infos] == [str(number).encode() for number in range(8)]
+            assert [quick.read(info) for info in infos] == [(str(number).encode(), "") for number in range(8)]
             assert not quick.takes(infos[0])  # it has given up by now
     assert [call.ok for call in calls] == [True] * 8
     assert sum(call.retries for call in calls) >= 40

@@ -28,6 +28,7 @@ class BlobCall:
     status: int | None = None
     request_id: str = ""
     etag: str = ""
+    version_id: str = ""
     bytes_sent: int = 0
     bytes_received: int = 0
     retries: int = 0
@@ -87,6 +88,7 @@ class Attempt:
     status: int | None = None
     request_id: str = ""
     etag: str = ""
+    version_id: str = ""
     sent: int = 0
     received: int = 0
     failed_before: int = 0
@@ -99,6 +101,7 @@ class Attempt:
         headers = http.headers
         self.request_id = headers.get("x-ms-request-id", "")
         self.etag = headers.get("ETag", "") or self.etag
+        self.version_id = headers.get("x-ms-version-id", "") or self.version_id
 
 
 class Caller:
@@ -193,6 +196,7 @@ class _Made:
             status=last.status or (error.status if error else None),
             request_id=last.request_id or (error.request_id if error else ""),
             etag=last.etag,
+            version_id=last.version_id,
             bytes_sent=last.sent,
             bytes_received=last.received,
             retries=self.attempts - 1 + self.more,

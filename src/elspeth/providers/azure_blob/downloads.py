@@ -52,6 +52,16 @@ class Downloads(ClientBase):
         reader = _Ranges(self, container, client, if_match)
         return b"".join(reader.pieces(offset, length))
 
+    def read_blob(self, container: str, blob: str, *, if_match: str | None = None) -> tuple[bytes, BlobInfo]:
+        """The whole content, and the properties (with the version, where versions are kept) that it had.
+
+        Raises what `download_blob` raises.
+        """
+        reader = _Ranges(self, container, self._blob(container, blob), if_match)
+        data = b"".join(reader.pieces(0, None))
+        assert reader.info is not None
+        return data, reader.info
+
     def stream_blob(
         self,
         container: str,

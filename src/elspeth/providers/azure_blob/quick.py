@@ -56,12 +56,15 @@ class QuickReader:
             and _PLAIN_NAME.fullmatch(info.name) is not None
         )
 
-    def read(self, info: BlobInfo) -> bytes:
-        """The content of the blob as it was listed. Raises what `AzureBlobClient.download_blob` raises."""
+    def read(self, info: BlobInfo) -> tuple[bytes, str]:
+        """The content of the blob as it was listed, and its version's id where versions are kept.
+
+        Raises what `AzureBlobClient.download_blob` raises.
+        """
         obstore = self._obstore
         of_this_blob = (obstore.exceptions.NotFoundError, obstore.exceptions.PreconditionError)
 
-        def read(attempt: Attempt) -> bytes:
+        def read(attempt: Attempt) -> tuple[bytes, str]:
             if self._failed >= _PATIENCE:
                 return self._by_library(info, attempt)
             try:
@@ -74,19 +77,20 @@ class QuickReader:
                 return self._by_library(info, attempt)
             self._failed = 0
             attempt.status, attempt.etag, attempt.received = 200, result.meta["e_tag"] or "", len(data)
-            return data
+            attempt.version_id = result.meta["version"] or ""
+            return data, attempt.version_id
 
         request = {"offset": 0, "length": info.size, "if_match": info.etag, "through": "obstore"}
         return self._client._call("download_blob", info.container, info.name, read, **request)
 
-    def _by_library(self, info: BlobInfo, attempt: Attempt) -> bytes:
+    def _by_library(self, info: BlobInfo, attempt: Attempt) -> tuple[bytes, str]:
         blob = self._client._blob(info.container, info.name)
         stream = blob.download_blob(
             max_concurrency=1, raw_response_hook=attempt.note, **conditions(if_match=info.etag)
         )
         data: bytes = stream.readall()
         attempt.received = len(data)
-        return data
+        return data, attempt.version_id
 
     def _store(self, container: str) -> Any:
         found = self._stores.get(container)

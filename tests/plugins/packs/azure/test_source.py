@@ -13,6 +13,7 @@ from elspeth.contracts import PluginContext, Quarantined
 from elspeth.contracts.errors import SourceError
 from elspeth.plugins.packs.azure import AzureBlobSource
 from elspeth.plugins.packs.azure.source_options import AzureBlobSourceOptions
+from elspeth.testing.blob_wire import Answer, Asked, BlobWire
 
 
 def plain(row: Any) -> Any:
@@ -254,3 +255,30 @@ def test_quick_reads_need_obstore(storage: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("elspeth.plugins.packs.azure.source.find_spec", lambda _name: None)
     with pytest.raises(SourceError, match=r'quick_reads needs obstore: pip install "elspeth\[smallblobs\]"'):
         storage.rows(quick_reads=True)
+
+
+@pytest.mark.parametrize("size", [7, 2 * 1024 * 1024])
+@pytest.mark.parametrize("quick", [False, True])
+def test_rows_know_the_version_that_they_are_of(size: int, quick: bool) -> None:
+    """The emulator keeps no versions, and a listing does not tell them: the answer to the read does."""
+    if quick:
+        pytest.importorskip("obstore")
+    content = json.dumps({"id": "x" * (size - 9)}).encode()
+    page = (
+        "<EnumerationResults><Blobs><Blob><Name>a.json</Name><Properties><Etag>0x1</Etag>"
+        f"<Content-Length>{len(content)}</Content-Length></Properties></Blob></Blobs><NextMarker/></EnumerationResults>"
+    )
+    read = {"ETag": '"0x1"', "Last-Modified": "Fri, 27 Nov 2026 19:25:39 GMT", "x-ms-version-id": "v7"}
+
+    def answer(asked: Asked) -> Answer:
+        if "comp=list" in asked.path:
+            return Answer(200, {"Content-Type": "application/xml"}, page.encode())
+        return Answer(200, {**read, "Content-Range": f"bytes 0-{len(content) - 1}/{len(content)}"}, content)
+
+    with BlobWire(answer) as wire:
+        options = {"connection_string": wire.connection_string, "container": "data", "quick_reads": quick}
+        source = AzureBlobSource({**options, "blob_fields": ["etag", "version"]})
+        (row,) = source.load(PluginContext())
+        source.close()
+    assert isinstance(row, dict)
+    assert (row["_blob_version"], row["_blob_etag"]) == ("v7", '"0x1"')

@@ -4,7 +4,7 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from elspeth.providers.azure_blob.cache import BlobCache
@@ -95,16 +95,22 @@ class Fetcher:
             if self._cache is not None:
                 return Fetched(info, self._cache.get(self._client, info))
             if self._quick is not None and self._quick.takes(info):
-                return Fetched(info, path, self._quick.read(info))
+                data, version = self._quick.read(info)
+                return Fetched(_versioned(info, version), path, data)
             if info.size <= _SMALL:
-                data = self._client.download_blob(info.container, info.name, if_match=info.etag)
-                return Fetched(info, path, data)
-            self._client.download_into(info.container, info.name, path, if_match=info.etag)
+                data, found = self._client.read_blob(info.container, info.name, if_match=info.etag)
+                return Fetched(_versioned(info, found.version_id), path, data)
+            done = self._client.download_into(info.container, info.name, path, if_match=info.etag)
         except BlobError as error:
             return Fetched(info, path, error=error)
-        return Fetched(info, path)
+        return Fetched(_versioned(info, done.info.version_id), path)
 
     def close(self) -> None:
         """Stop fetching and remove the files."""
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._directory.cleanup()
+
+
+def _versioned(info: BlobInfo, version: str) -> BlobInfo:
+    """A listing leaves the version out; what was read tells it."""
+    return replace(info, version_id=version) if version else info

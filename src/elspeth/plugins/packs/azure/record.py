@@ -93,6 +93,7 @@ def external(call: BlobCall) -> ExternalCall:
         "status": call.status,
         "request_id": call.request_id,
         "etag": call.etag,
+        "version_id": call.version_id,
         "bytes_sent": call.bytes_sent,
         "bytes_received": call.bytes_received,
         "retries": call.retries,
