@@ -84,6 +84,8 @@ def test_metrics_of_every_type(lab: Any) -> None:
     found = metrics_of(lab)
     assert found["size"]["effect"]["method"].startswith("CUPED")
     assert found["size"]["cuped"]["variance_removed"] > 0.8
+    relative = found["size"]["effect"]["difference"] / found["size"]["control"]
+    assert found["size"]["lift"]["relative"] == pytest.approx(relative)
     assert found["plain"]["effect"]["method"] == "Welch's t"
     assert found["many"]["effect"]["difference"] == pytest.approx(found["plain"]["effect"]["difference"])
     assert found["share"]["effect"]["method"] == "delta method"

@@ -56,6 +56,9 @@ def estimate(
         elif control.adjusted is not None and variant.adjusted is not None:
             adjusted = cuped(control.adjusted, variant.adjusted, LEVEL)
             effect, theta, removed = adjusted.effect, adjusted.theta, adjusted.reduction
+            base, (left, right) = control.adjusted.mean, adjusted.errors
+            relative = lift((base, left), (base + effect.difference, right), LEVEL)
+            return Estimate(effect, "", relative, units, theta, removed, signs)
         else:
             effect = _split(metric, control, variant)
     except CannotTellError as error:

@@ -9,11 +9,15 @@ from elspeth.experiments.statistics.sums import Sums, not_noise
 
 @dataclass(frozen=True, slots=True)
 class Adjusted:
-    """The effect after adjustment, the coefficient, and the share of the variance that it took out."""
+    """The effect after adjustment, the coefficient, and the share of the variance that it took out.
+
+    ``errors`` are the variances of both adjusted means.
+    """
 
     effect: Effect
     theta: float
     reduction: float
+    errors: tuple[float, float]
 
 
 def cuped(control: Sums, variant: Sums, level: float = 0.95) -> Adjusted:
@@ -32,7 +36,8 @@ def cuped(control: Sums, variant: Sums, level: float = 0.95) -> Adjusted:
     before = control.variance / control.n + variant.variance / variant.n
     errors = combined_error((left[0] / control.n, control.n), (left[1] / variant.n, variant.n))
     effect = by_t("CUPED, Welch's t", difference, *errors, level)
-    return Adjusted(effect, theta, 1 - effect.se**2 / before if before > 0 else 0.0)
+    reduction = 1 - effect.se**2 / before if before > 0 else 0.0
+    return Adjusted(effect, theta, reduction, (left[0] / control.n, left[1] / variant.n))
 
 
 def _left(sums: Sums, theta: float) -> float:
