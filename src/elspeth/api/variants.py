@@ -12,8 +12,6 @@ from elspeth.core.config import HASH_VERSION, ExperimentConfig, KeyPath, LoadedP
 from elspeth.core.dag import Variation
 from elspeth.core.expressions import Expression, compile_expression
 from elspeth.engine.executors.experiment import ExperimentPlan, overrides_json
-from elspeth.experiments.metrics import compile_metrics
-from elspeth.experiments.tally import VariantTally
 from elspeth.plugins.registry import PluginCatalog
 
 
@@ -49,6 +47,11 @@ class _Preparation:
         self._varied: dict[str, str] = {}
 
     def prepare(self) -> Experiments:
+        if not self._loaded.settings.experiments:
+            return self._made
+        # Statistics are an extra: a run without experiments does not load them.
+        from elspeth.experiments.metrics import compile_metrics  # noqa: PLC0415
+
         for index, experiment in enumerate(self._loaded.settings.experiments):
             key: KeyPath = ("experiments", index)
             unit = self._unit(experiment, key)
@@ -143,6 +146,10 @@ def plans_of(
     """What the engine does, and what nodes' records say; ``record`` are the settings without secrets."""
     plans: dict[str, ExperimentPlan] = {}
     configs: dict[str, Mapping[str, Any]] = {}
+    if not experiments.variations:
+        return plans, configs
+    from elspeth.experiments.tally import VariantTally  # noqa: PLC0415
+
     transforms = {item["name"]: item for item in record["transforms"]}
     for variation in experiments.variations:
         stored = _recorded(variation.experiment, record["experiments"][variation.key[1]])

@@ -1,7 +1,7 @@
 """A run's external calls, for people."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from rich.console import Group, RenderableType
@@ -9,7 +9,9 @@ from rich.text import Text
 
 from elspeth.cli.tables import table
 from elspeth.cli.text import duration, number, printable, quantity, value
-from elspeth.core.landscape.call_summary import CallSummary
+
+if TYPE_CHECKING:
+    from elspeth.core.landscape.call_summary import CallSummary
 
 _ERROR_WIDTH = 60
 _SHOWN_DRIFTS = 5
@@ -41,7 +43,7 @@ def called(nodes: Mapping[str, Mapping[str, Any]]) -> RenderableType:
     return Group(*lines)
 
 
-def call_details(summary: CallSummary) -> RenderableType:
+def call_details(summary: "CallSummary") -> RenderableType:
     """Totals by provider and status, then the slowest, the dearest and the failed."""
     if not summary.totals:
         return Text("\nno external calls are on record")

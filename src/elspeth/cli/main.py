@@ -58,12 +58,16 @@ def root(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (default: this process's) and return its exit code; raises nothing."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # What imports leave behind stays for good: looking at it again and again takes 8 % of the start.
-    gc.set_threshold(_FEW_COLLECTIONS)
+    own_process = argv is None
+    if own_process:
+        # What imports leave behind stays for good: looking at it again and again takes 8 % of the start.
+        gc.set_threshold(_FEW_COLLECTIONS)
     prepare_streams()
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()
+        if own_process:
+            gc.freeze()  # the end of a process looks for cycles too, which nobody needs any more
     except (OutputClosedError, BrokenPipeError):
         silence(sys.stdout)
         return CLOSED

@@ -1,12 +1,12 @@
 """Tables of runs: how one ended, which there are, how one went."""
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from elspeth.api.runs import NodeSummary, RunSummary, SinkSummary
 from elspeth.cli.call_tables import called
 from elspeth.cli.styles import STATUS_STYLES
 from elspeth.cli.tables import table
@@ -15,6 +15,9 @@ from elspeth.contracts.enums import TerminalState
 from elspeth.core.landscape.records import ErrorGroup, RunRecord
 from elspeth.core.landscape.reproducibility import Reproducibility
 from elspeth.engine.result import RunResult, SinkResult
+
+if TYPE_CHECKING:
+    from elspeth.api.runs import NodeSummary, RunSummary, SinkSummary
 
 _GRADES = {
     Reproducibility.FULL: "full: the same input gives the same output",
@@ -54,7 +57,7 @@ def runs_table(runs: Iterable[RunRecord]) -> Table:
     return grid
 
 
-def run_details(summary: RunSummary) -> RenderableType:
+def run_details(summary: "RunSummary") -> RenderableType:
     """All that is on record of one run as a whole."""
     run, counts = summary.run, summary.counts
     facts = Table.grid(padding=(0, 2))
@@ -127,7 +130,7 @@ def _path(sink: SinkResult) -> str:
     return printable(place(sink.path))
 
 
-def _recorded_sinks(sinks: Iterable[SinkSummary]) -> Table:
+def _recorded_sinks(sinks: "Iterable[SinkSummary]") -> Table:
     grid = table("sink", "rows>", "bytes>", "sha256", "path")
     for item in sinks:
         artifact = item.artifact
@@ -141,7 +144,7 @@ def _recorded_sinks(sinks: Iterable[SinkSummary]) -> Table:
     return grid
 
 
-def _node_table(nodes: Iterable[NodeSummary]) -> Table:
+def _node_table(nodes: "Iterable[NodeSummary]") -> Table:
     grid = table("node", "type", "plugin", "completed>", "failed>", "mean>", "p95>")
     for item in nodes:
         timing = item.timing
