@@ -1,5 +1,6 @@
 """Real databases for every test that wants one, and a landscape to read that no engine was needed for."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any, cast
 
 import orjson
 import pytest
+from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, insert, make_url, select, text
 
 from elspeth.core.canonical import digest, dump, dump_values, row_digest
@@ -20,6 +22,12 @@ from elspeth.core.landscape.paths import Delta, Event, Origin, PathBook, Step
 from elspeth.core.landscape.tables import artifacts_table, edges_table, nodes_table, runs_table
 from elspeth.core.landscape.writer import Checkpoint, Group, GroupWriter
 from elspeth.testing.azurite import Azurite
+
+# A slow machine is no reason to fail. In CI the same examples are tried each time; new ones are found at desks.
+settings.register_profile(
+    "elspeth", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
+)
+settings.load_profile("elspeth")
 
 collect_ignore = ["oracles"]  # in an environment of their own: `make oracles`
 Row = dict[str, Any]
