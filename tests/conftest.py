@@ -23,7 +23,7 @@ from elspeth.core.landscape.tables import artifacts_table, edges_table, nodes_ta
 from elspeth.core.landscape.writer import Checkpoint, Group, GroupWriter
 from elspeth.testing.azurite import Azurite
 
-# A slow machine is no reason to fail. In CI the same examples are tried each time; new ones are found at desks.
+# A slow machine is no reason to fail. CI tries the same examples each time: new ones are found at home.
 settings.register_profile(
     "elspeth", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize="CI" in os.environ
 )
