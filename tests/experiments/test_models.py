@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 
 from elspeth.api.experiments import compare_experiment, experiment_flips
+from elspeth.api.resume import resume
+from elspeth.api.run import run
+from elspeth.contracts.errors import RunInterruptedError
 from elspeth.testing.llm import Behaviour, LoopbackLLM
 
 ASK = {
@@ -70,3 +73,38 @@ def test_calls_that_fail_are_outcomes_of_their_variant(asking: Any) -> None:
     assert sum(one["rows"] for one in found["variants"]) == 80
     assert sum(one["failed_calls"] for one in found["variants"]) >= failed
     assert found["metrics"][0]["rows_without_value"] == failed
+
+
+@pytest.mark.parametrize("mode", ["split", "paired"])
+def test_calls_under_way_when_a_run_stops_are_counted_once(asking: Any, mode: str) -> None:
+    asking.experiment["mode"] = mode
+    asking.experiment["metrics"].append({"name": "slow", "value": "usage.latency_ms"})
+    asking.pipeline["checkpoint"] = {"checkpoint_interval": 20}
+    asking.server.behaviour = Behaviour(latency_s=0.02, lognormal=0.5, answer=answer, seed=5)
+    answered = asking.server.calls + 60
+    with pytest.raises(RunInterruptedError) as stopped:
+        run(
+            asking.rows(120, customers=50).path,
+            database=asking.database,
+            environ={},
+            stop=lambda: asking.server.calls >= answered,
+        )
+    for _ in range(2):
+        totals, rows = (
+            compare_experiment("exp-1", asking.database, from_rows=from_rows).to_dict()
+            for from_rows in (False, True)
+        )
+        assert (totals["figures_from"], rows["figures_from"]) == ("totals", "rows")
+        for ours, theirs in zip(totals["variants"], rows["variants"], strict=True):
+            assert (ours["rows"], ours["units"], ours["assigned_units"]) == (
+                theirs["rows"], theirs["units"], theirs["assigned_units"]
+            )  # fmt: skip
+            assert ours["calls"] == theirs["calls"]
+            assert ours["cost"] == pytest.approx(theirs["cost"])
+            assert ours["latency_p95_ms"] == pytest.approx(theirs["latency_p95_ms"])
+        for ours, theirs in zip(totals["metrics"], rows["metrics"], strict=True):
+            assert (ours["control"], ours["variant"]) == pytest.approx((theirs["control"], theirs["variant"]))
+        if rows["runs"][0]["status"] == "interrupted":
+            resume(stopped.value.run_id, database=asking.database)
+    assert sum(one["rows"] for one in rows["variants"]) == 120 * (2 if mode == "paired" else 1)
+    assert sum(one["calls"] for one in rows["variants"]) == 120 * (2 if mode == "paired" else 1)
