@@ -37,10 +37,10 @@ def lift(one: MetricResult) -> str:
     return "" if found is None else f"{found.relative:+.1%}"
 
 
-def remarks(one: MetricResult) -> list[str]:
-    """What has to be said besides the figures."""
+def remarks(one: MetricResult, *, problem: bool = True) -> list[str]:
+    """What has to be said besides the figures; ``problem``: also why there are none."""
     said = []
-    if one.estimate.problem:
+    if problem and one.estimate.problem:
         said.append(f"can't tell yet: {one.estimate.problem}")
     if one.without:
         said.append(f"{one.without:,} rows without a value")
