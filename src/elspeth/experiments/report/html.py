@@ -27,7 +27,8 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto
   color: #1f2328; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem; }
 th, td { text-align: left; padding: .45rem .6rem; border-bottom: 1px solid #d0d7de; vertical-align: middle; }
-td.n { white-space: nowrap; } th { font-weight: 600; color: #57606a; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+td.n { white-space: nowrap; }
+th { font-weight: 600; color: #57606a; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 .verdict { color: #fff; border-radius: 1rem; padding: .1rem .7rem; font-weight: 600; white-space: nowrap; }
 .small { color: #57606a; font-size: 13px; } h1 { margin-bottom: 0; } li { margin: .2rem 0; }
 @media (prefers-color-scheme: dark) { body { background: #0d1117; color: #e6edf3; }
