@@ -1,7 +1,9 @@
 """Bad days of the service: nothing lost, nothing doubled, no row refused that could be written."""
 
+import hashlib
 import json
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -52,11 +54,36 @@ def test_one_blob_per_row(storage: Any, bad_days: FaultProxy, context: Any, over
     assert bad_days.counts()[Fault.LOST] > 0
 
 
-def test_reading(storage: Any, bad_days: FaultProxy) -> None:
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_blob_per_so_many_rows(storage: Any, bad_days: FaultProxy, context: Any, overwrite: bool) -> None:
+    options = {"blob_path": "out.jsonl", "rows_per_blob": 25, "overwrite": overwrite}
+    position = None
+    for first in range(0, len(ROWS), 40):
+        sink = storage.sink(**options)
+        sink.on_start(context("run-1", 0))
+        if position:
+            sink.restore(position)
+        sink.write(ROWS[first : first + 40], context("run-1", 40, first=first))
+        sink.flush()
+        position = json.loads(json.dumps(sink.position()))
+        if first < 80:
+            sink.close()  # killed
+    artifact = sink.publish()
+    sink.close()
+    blobs = [storage.get(name) for name in storage.names()]
+    assert [json.loads(line) for data in blobs for line in data.splitlines()] == ROWS
+    assert [part.content_hash for part in artifact.parts] == [
+        hashlib.sha256(one).hexdigest() for one in blobs
+    ]
+    assert bad_days.counts()[Fault.NONE] < len(bad_days.seen)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_reading(storage: Any, bad_days: FaultProxy, quick: bool) -> None:
     for number in range(40):
         rows = ROWS[number * 3 : number * 3 + 3]
         storage.put(f"{number:03}.json", json.dumps(rows))
-    rows = storage.rows(blob_fields=[])
+    rows = storage.rows(blob_fields=[], quick_reads=quick and find_spec("obstore") is not None)
     assert [{key: row[key] for key in ("id", "text")} for row in rows] == ROWS
     assert bad_days.counts()[Fault.CUT] > 0
 
