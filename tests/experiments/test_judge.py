@@ -9,7 +9,7 @@ import yaml
 from elspeth.api.experiments import compare_experiment, experiment_pairs
 from elspeth.api.run import run
 from elspeth.cli.main import main
-from elspeth.contracts.errors import ConfigurationError, UsageError
+from elspeth.contracts.errors import ConfigurationError, ElspethError, UsageError
 from elspeth.plugins.llm.judge import judged
 from elspeth.testing.llm import Behaviour, LoopbackLLM
 
@@ -114,3 +114,19 @@ def test_a_prompt_of_ones_own(pipeline: Any) -> None:
 def test_what_follows_from_two_orders(said: tuple[str, str], winner: str, flipped: bool) -> None:
     row = judged({"judge_control_first": said[0], "judge_variant_first": said[1]})
     assert (row["judge_winner"], row["judge_flipped"]) == (winner, flipped)
+
+
+def test_a_judge_is_replayed_as_any_other_model_and_keeps_to_its_budget(pipeline: Any) -> None:
+    pairs = [pair.to_dict() for pair in experiment_pairs("exp-1", pipeline.database)]
+    (pipeline.directory / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    first = judging(pipeline)
+    said = (pipeline.directory / "judged.jsonl").read_text()
+    assert pipeline.server.calls == 100
+    overrides = {"run_mode": "replay", "replay_from": first.run_id}
+    run(pipeline.directory / "judge.yaml", database=pipeline.database, environ={}, overrides=overrides)
+    assert pipeline.server.calls == 100
+    assert (pipeline.directory / "judged.jsonl").read_text() == said
+    pipeline.judge["transforms"][0]["options"].update(budget={"max_tokens": 600}, max_tokens=5, pool_size=2)
+    with pytest.raises(ElspethError, match="the budget of 'judge' has no room for another call"):
+        judging(pipeline)
+    assert pipeline.server.calls < 200
