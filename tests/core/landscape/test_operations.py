@@ -61,7 +61,7 @@ def test_an_operation_is_a_run_and_each_thing_a_row_with_its_calls(db: Landscape
     own = LandscapeRecorder(db).get_external_calls(f"{run.run_id}-azure_vm")
     assert [made.request for made in own] == ['{"method":"PUT","path":"/list"}']
     assert clean(db)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError, match="only what was done to machines"):
         reader.run("latest")
 
 

@@ -45,6 +45,11 @@ def read_run(connection: Connection, run: str) -> RunRecord:
     """The run with this id, or the newest of a pipeline for ``latest``. Raises NotFoundError."""
     if run == LATEST:
         newest = connection.execute(_LATEST).mappings().one_or_none()
+        if newest is None and read_runs(connection, 1):
+            raise NotFoundError(
+                "no run of a pipeline is on record here, only what was done to machines",
+                fix="name one by its id: elspeth runs",
+            )
         if newest is None:
             raise NotFoundError("no run is on record here", fix="run a pipeline first: elspeth run FILE")
         return RunRecord(**newest)
