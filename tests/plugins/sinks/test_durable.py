@@ -1,6 +1,8 @@
 """What a commit goes by is on the disk before it. Nobody pulls a plug: it is seen who waits for the disk."""
 
+import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +50,38 @@ def test_the_landscape_waits_for_the_disk_with_each_commit(sqlite_url: str) -> N
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2  # FULL
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     db.close()
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_who_dies_while_it_takes_a_file_over_leaves_it_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ctx = PluginContext(run_id="20261121T021530Z-abcdef", node_id="out")
+
+    def begun() -> Any:
+        sink: Any = load_catalog().sink("json")({"path": "out.jsonl"})
+        sink.on_start(ctx)
+        return sink
+
+    first = begun()
+    first.write([{"id": number} for number in range(100)], ctx)
+    first.flush()
+    position = first.position()
+    if published:
+        first.publish()
+    first.close()
+
+    def cut_short(source: Any, target: Any) -> None:
+        Path(target).write_bytes(Path(source).read_bytes()[:7])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copyfile", cut_short)
+    with pytest.raises(KeyboardInterrupt):
+        begun().restore(position)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    again = begun()
+    again.restore(position)
+    again.publish()
+    assert [json.loads(line)["id"] for line in Path("out.jsonl").read_text().splitlines()] == list(range(100))

@@ -81,22 +81,24 @@ class PartFile:
             published = (
                 not self.path.exists() and self.target.is_file() and self.target.stat().st_size >= size
             )
-            if published:
-                shutil.copyfile(self.target, self.path)
-            elif not self.path.exists():
+            source = self.target if published else self.path
+            if not source.exists():
                 raise SinkError(
                     f"{self.path} is gone, so {self.target} cannot be continued",
                     fix="start a new run: it writes the whole file again",
                 )
-            found = self.path.stat().st_size
+            found = source.stat().st_size
             if found < size:
                 raise SinkError(
                     f"{self.path} has {found:,} bytes, but {size:,} are on record",
                     fix="somebody changed it; start a new run: it writes the whole file again",
                 )
             # A file of its own: a process that was given up for dead may still have the old one open.
+            # It is whole, and on the disk, before it takes the name: this process may die at any instant.
             fresh = self.path.with_name(self.path.name + ".taken")
-            shutil.copyfile(self.path, fresh)
+            shutil.copyfile(source, fresh)
+            with open(fresh, "rb") as copied:
+                os.fsync(copied.fileno())
             os.replace(fresh, self.path)
             self._file = open(self.path, "r+b", buffering=0)  # noqa: SIM115 - closed by close()
             self._hash = hashlib.sha256()
