@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -75,14 +76,15 @@ def test_who_is_told_finds_the_bodies_on_the_disk(
 
     def sync(handle: int) -> None:
         synced(handle)
-        order.append("synced")
+        order.append("file" if stat.S_ISREG(os.fstat(handle).st_mode) else "directory")
 
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(stored.engine, "begin", lambda: order.append("begun") or begin())
     made = CallJournal(stored, gap_s=0.0)
     made.put(JournalCall(RUN, STATE, 0, CallStatus.SUCCESS, LONG))
     made.flush()
-    assert order[0] == "synced"
+    assert order[0] == "file"
+    assert order[1:-1] == ["directory"] * 3
     assert order[-1] == "begun"
     made.close()
 
