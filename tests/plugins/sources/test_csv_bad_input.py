@@ -67,6 +67,7 @@ def test_utf16_read_as_utf8_is_named(file):
         (b"PK\x03\x04rest", "is a zip archive or a workbook, not text; unpack it, or save the sheet as CSV"),
         (b"SQLite format 3\x00rest", "is an SQLite database, not text; write `plugin: database`"),
     ],
+    ids=["gzip", "zip", "sqlite"],  # the first has the time in it
 )
 def test_what_is_no_text_is_said(file, head, what):
     (problem,) = CsvSource({"path": str(file(head))}).check()
