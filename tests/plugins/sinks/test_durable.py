@@ -85,3 +85,20 @@ def test_who_dies_while_it_takes_a_file_over_leaves_it_whole(
     again.restore(position)
     again.publish()
     assert [json.loads(line)["id"] for line in Path("out.jsonl").read_text().splitlines()] == list(range(100))
+
+
+@pytest.mark.parametrize("policy", ["overwrite", "fail_if_exists"])
+def test_the_whole_file_takes_its_name_and_no_copy_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ctx = PluginContext(run_id="20261121T021530Z-abcdef", node_id="out")
+    sink: Any = load_catalog().sink("csv")({"path": "out.csv", "collision_policy": policy})
+    sink.on_start(ctx)
+    sink.write([{"id": 1}], ctx)
+    sink.flush()
+    [part] = tmp_path.glob(".*.part")
+    written = part.stat().st_ino
+    sink.publish()
+    assert Path("out.csv").stat().st_ino == written
+    assert not part.exists()
