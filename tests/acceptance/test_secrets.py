@@ -17,8 +17,8 @@ from elspeth.api.purge import purge
 from elspeth.cli.main import main
 from elspeth.contracts.enums import CallStatus
 from elspeth.contracts.errors import ElspethError
-from elspeth.core.landscape.call_journal import CallJournal, JournalCall
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.journal import CallJournal, JournalCall
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder
 

@@ -9,7 +9,7 @@ import pytest
 
 from elspeth.api.resource_life import Life, life_of
 from elspeth.core.landscape.deeds import Deed, EventRecord
-from elspeth.core.landscape.lineage import TokenLineage
+from elspeth.core.landscape.reading.lineage import TokenLineage
 from elspeth.core.landscape.records import RunRecord
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ from elspeth.cli.conversations import conversation
 from elspeth.cli.progress import describe
 from elspeth.contracts.enums import CallStatus
 from elspeth.contracts.errors import NotFoundError
-from elspeth.core.landscape.call_journal import CallJournal, JournalCall
+from elspeth.core.landscape.calls.journal import CallJournal, JournalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder, RunStart
 from elspeth.engine.result import Progress

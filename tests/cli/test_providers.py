@@ -11,7 +11,7 @@ import pytest
 
 from elspeth.api.providers import SHIPPED, manifests, serve_metrics
 from elspeth.contracts.errors import UsageError
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.operations import OperationStart, operation
 from elspeth.fabric.health.history import OTHER

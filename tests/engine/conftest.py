@@ -16,7 +16,7 @@ from elspeth.contracts.plugins import PluginContext, Row
 from elspeth.contracts.results import TransformResult
 from elspeth.core.landscape import schema
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.lineage import RowLineage, TokenLineage
+from elspeth.core.landscape.reading.lineage import RowLineage, TokenLineage
 from elspeth.engine.result import Progress, RunResult
 from elspeth.plugins import registry
 from elspeth.plugins.hookspecs import hookimpl

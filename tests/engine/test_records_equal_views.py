@@ -10,8 +10,8 @@ from sqlalchemy import Table, select
 from elspeth.api.run import run
 from elspeth.core.landscape import schema
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.lineage import NodeStateRecord, TokenLineage
 from elspeth.core.landscape.reader import LandscapeReader
+from elspeth.core.landscape.reading.lineage import NodeStateRecord, TokenLineage
 from elspeth.core.landscape.recorder import LandscapeRecorder, RunStart
 from elspeth.core.landscape.stepwise.states import StateEnd, StateStart
 

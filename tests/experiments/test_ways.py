@@ -11,7 +11,7 @@ from elspeth.api.run import run
 from elspeth.api.verify import verify
 from elspeth.contracts.errors import RunInterruptedError
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.variant_rows import ExperimentReader
+from elspeth.core.landscape.variants.rows import ExperimentReader
 from elspeth.experiments import looking
 from elspeth.experiments.analysis import analyse
 

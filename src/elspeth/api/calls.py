@@ -8,7 +8,7 @@ from elspeth.contracts.enums import RunMode
 from elspeth.contracts.errors import UsageError
 from elspeth.core.config import PipelineSettings
 from elspeth.core.config.runtime import RetrySettings
-from elspeth.core.landscape.call_journal import CallLookup, EarlierCalls
+from elspeth.core.landscape.calls.journal import CallLookup, EarlierCalls
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.fabric.governor import Budget, Governor, Price, PriceTable, ServiceLimits

@@ -11,7 +11,7 @@ from elspeth.api.database import default_database_url
 from elspeth.contracts.errors import ConfigurationError, NotFoundError
 from elspeth.core.config import MetricConfig, load_pipeline
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.variant_rows import ExperimentReader, ExperimentRun
+from elspeth.core.landscape.variants.rows import ExperimentReader, ExperimentRun
 from elspeth.experiments.analysis import Analysis, analyse, choose
 from elspeth.experiments.flips import Flip, flips
 from elspeth.experiments.judgements import Pair, pairs

@@ -5,7 +5,13 @@ from html import escape
 from typing import Any
 
 from elspeth.api.story import Story
-from elspeth.core.landscape.lineage import Changes, Decision, NodeStateRecord, RowLineage, TokenLineage
+from elspeth.core.landscape.reading.lineage import (
+    Changes,
+    Decision,
+    NodeStateRecord,
+    RowLineage,
+    TokenLineage,
+)
 
 _LONGEST = 200
 

@@ -8,7 +8,7 @@ import orjson
 
 from elspeth.api.story import Story
 from elspeth.core.canonical import dump
-from elspeth.core.landscape.lineage import (
+from elspeth.core.landscape.reading.lineage import (
     Assignment,
     BatchMembership,
     Changes,

@@ -10,7 +10,7 @@ from elspeth.api.database import default_database_url
 from elspeth.api.keys import public_key
 from elspeth.contracts.errors import NotFoundError
 from elspeth.core.clock import Clock
-from elspeth.core.landscape.call_history import calls_between
+from elspeth.core.landscape.calls.history import calls_between
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.fabric.health import WINDOWS, CapabilityHealth, ProviderHealth, WindowFigures, health_of
 from elspeth.fabric.manifest import (

@@ -1,7 +1,7 @@
 """``runs show --calls``: a run's external calls."""
 
 from elspeth.api.database import default_database_url
-from elspeth.core.landscape.call_summary import CallSummary, summarise_calls
+from elspeth.core.landscape.calls.summary import CallSummary, summarise_calls
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reader import LandscapeReader
 

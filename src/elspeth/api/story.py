@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from elspeth.core.landscape.lineage import RowLineage
+from elspeth.core.landscape.reading.lineage import RowLineage
 from elspeth.core.landscape.records import ArtifactRecord, NodeRecord, RunRecord
 
 

@@ -11,7 +11,7 @@ from elspeth.cli.tables import table
 from elspeth.cli.text import duration, number, printable, quantity, value
 
 if TYPE_CHECKING:
-    from elspeth.core.landscape.call_summary import CallSummary
+    from elspeth.core.landscape.calls.summary import CallSummary
 
 _ERROR_WIDTH = 60
 _SHOWN_DRIFTS = 5

@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from elspeth.cli.text import printable, value
-from elspeth.core.landscape.lineage import Branch, Decision, End
+from elspeth.core.landscape.reading.lineage import Branch, Decision, End
 
 _TOLD = frozenset({"condition", "result", "error"})
 

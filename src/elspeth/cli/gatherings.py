@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from elspeth.cli.text import printable, quantity
-from elspeth.core.landscape.lineage import BatchMembership, MergeRecord, NodeStateRecord, TokenLineage
+from elspeth.core.landscape.reading.lineage import BatchMembership, MergeRecord, NodeStateRecord, TokenLineage
 
 _SHOWN = 5
 

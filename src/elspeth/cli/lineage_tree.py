@@ -16,7 +16,13 @@ from elspeth.cli.gatherings import made_of, taken_up, taken_up_at
 from elspeth.cli.resource_tree import arm_call
 from elspeth.cli.styles import END_STYLES, STATUS_STYLES
 from elspeth.cli.text import duration, moment, place, printable, quantity, value
-from elspeth.core.landscape.lineage import Assignment, Changes, NodeStateRecord, RowLineage, TokenLineage
+from elspeth.core.landscape.reading.lineage import (
+    Assignment,
+    Changes,
+    NodeStateRecord,
+    RowLineage,
+    TokenLineage,
+)
 from elspeth.core.landscape.records import CallRecord, ErrorRecord, RunRecord
 
 _GAP = "  "

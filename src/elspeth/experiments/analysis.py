@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from elspeth.contracts.errors import NotFoundError
 from elspeth.core.config import ExperimentConfig, MetricConfig
-from elspeth.core.landscape.variant_rows import ExperimentReader, ExperimentRun
+from elspeth.core.landscape.variants.rows import ExperimentReader, ExperimentRun
 from elspeth.experiments.comparison import Comparison, compare
 from elspeth.experiments.judgements import Judgement, judgements
 from elspeth.experiments.looking import Way, look

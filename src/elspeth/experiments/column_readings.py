@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from elspeth.core.landscape.variant_readings import NO_USAGE
-from elspeth.core.landscape.variant_rows import ExperimentReader, ExperimentRun
+from elspeth.core.landscape.variants.readings import NO_USAGE
+from elspeth.core.landscape.variants.rows import ExperimentReader, ExperimentRun
 from elspeth.experiments.columns import FAILED, LATENCY, PAIR, UNIT, USED, VARIANT, unpack
 from elspeth.experiments.kept import Recorded
 from elspeth.experiments.merging import USAGE_COLUMNS

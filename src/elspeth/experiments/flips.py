@@ -8,7 +8,7 @@ import orjson
 
 from elspeth.contracts.errors import UsageError
 from elspeth.core.landscape import ids
-from elspeth.core.landscape.variant_rows import ExperimentReader, ExperimentRun, VariantRow
+from elspeth.core.landscape.variants.rows import ExperimentReader, ExperimentRun, VariantRow
 from elspeth.experiments.judgements import compared
 
 

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from elspeth.contracts.errors import UsageError
-from elspeth.core.landscape.variant_rows import ExperimentReader, ExperimentRun, VariantRow
+from elspeth.core.landscape.variants.rows import ExperimentReader, ExperimentRun, VariantRow
 from elspeth.experiments.statistics.distributions import binomial_two_sided
 from elspeth.experiments.statistics.proportions import Share, wilson
 

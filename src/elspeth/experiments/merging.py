@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elspeth.core.config import ExperimentConfig
-from elspeth.core.landscape.variant_readings import NO_USAGE
+from elspeth.core.landscape.variants.readings import NO_USAGE
 from elspeth.experiments.columns import FAILED, LATENCY, PAIR, UNIT, USED, VARIANT
 from elspeth.experiments.metrics import Metric
 from elspeth.experiments.pair_merging import MergedPairs

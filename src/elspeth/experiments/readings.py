@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from elspeth.core.landscape.variant_readings import NO_USAGE
-from elspeth.core.landscape.variant_rows import ExperimentReader, ExperimentRun, VariantRow, state_key
+from elspeth.core.landscape.variants.readings import NO_USAGE
+from elspeth.core.landscape.variants.rows import ExperimentReader, ExperimentRun, VariantRow, state_key
 from elspeth.experiments.metrics import Metric, NoValueError, Observation, number_of, why_missing
 
 MISSING = math.nan

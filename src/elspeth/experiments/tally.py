@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from elspeth.core.config import ExperimentConfig
 from elspeth.core.expressions import EVALUATION_ERRORS, Expression
-from elspeth.core.landscape.variant_readings import (
+from elspeth.core.landscape.variants.readings import (
     NO_USAGE,
     CallSums,
     last_totals,

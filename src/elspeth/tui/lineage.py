@@ -11,7 +11,7 @@ from textual.widgets.tree import TreeNode
 from elspeth.api.explain import explain
 from elspeth.api.runs import show_run
 from elspeth.contracts.errors import ElspethError
-from elspeth.core.landscape.lineage import NodeStateRecord, RowLineage, TokenLineage
+from elspeth.core.landscape.reading.lineage import NodeStateRecord, RowLineage, TokenLineage
 
 LOOK_AGAIN_S = 2.0
 MOST_ROWS = 10

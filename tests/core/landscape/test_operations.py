@@ -9,7 +9,7 @@ import pytest
 
 from elspeth.contracts.enums import CallStatus, CallType
 from elspeth.contracts.errors import NotFoundError
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.deeds import known_names, read_deeds, read_operation_events
 from elspeth.core.landscape.ledger.verify import verify

@@ -11,9 +11,9 @@ from sqlalchemy import Table, insert, select
 from elspeth.contracts.errors import NotFoundError
 from elspeth.core.landscape import schema
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.lineage import NodeStateRecord, TokenLineage
 from elspeth.core.landscape.paths import Delta, Event, Step
 from elspeth.core.landscape.reader import LandscapeReader
+from elspeth.core.landscape.reading.lineage import NodeStateRecord, TokenLineage
 from elspeth.core.landscape.tables import batch_tokens_table, batches_table, joins_table
 
 RUN = "20261121T021530Z-abcdef"

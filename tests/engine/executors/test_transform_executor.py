@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from elspeth.contracts import PluginContext, Row, TerminalState, TokenInfo, TransformResult
 from elspeth.contracts.errors import PluginError, UsageError
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder
 from elspeth.core.landscape.schema import nodes_table, transform_errors_table

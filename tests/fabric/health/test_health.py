@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from elspeth.core.landscape.call_history import CallSample
+from elspeth.core.landscape.calls.history import CallSample
 from elspeth.fabric.health import ProviderHealth, WindowFigures, health_of
 from elspeth.fabric.health.figures import quantile, wilson_lower
 from elspeth.fabric.health.history import fault_of

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from elspeth.contracts.enums import RunMode
-from elspeth.core.landscape.call_journal import CallLookup, EarlierCalls
+from elspeth.core.landscape.calls.journal import CallLookup, EarlierCalls
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder
 from elspeth.fabric.governor import Budget, BudgetExceededError, Governor

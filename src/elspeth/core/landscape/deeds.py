@@ -9,8 +9,8 @@ import orjson
 from sqlalchemy import Connection, or_, select
 
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.lineage import TokenLineage
 from elspeth.core.landscape.reader import LandscapeReader
+from elspeth.core.landscape.reading.lineage import TokenLineage
 from elspeth.core.landscape.records import RunRecord
 from elspeth.core.landscape.runs import OPERATION, read_run
 from elspeth.core.landscape.tables import run_events_table, runs_table, traces_table

@@ -21,8 +21,8 @@ from elspeth.contracts.version import __version__
 from elspeth.core.canonical import canonical, digest
 from elspeth.core.clock import Clock
 from elspeth.core.landscape import ids
-from elspeth.core.landscape.call_journal import CallJournal, JournalCall
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.journal import CallJournal, JournalCall
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.leases import SILENCE, Lease, RunHeldError, this_process
 from elspeth.core.landscape.recorder import EdgeStart, LandscapeRecorder, NodeStart, RunStart, note_event

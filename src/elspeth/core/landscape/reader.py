@@ -8,11 +8,13 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from elspeth.contracts.errors import NotFoundError
-from elspeth.core.landscape import counts, ids, runs, search
-from elspeth.core.landscape.assembling import assemble
+from elspeth.core.landscape import ids, runs
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.lineage import RowLineage, TokenLineage
-from elspeth.core.landscape.material import read_errors, read_material
+from elspeth.core.landscape.reading import counts, search
+from elspeth.core.landscape.reading.assembling import assemble
+from elspeth.core.landscape.reading.lineage import RowLineage, TokenLineage
+from elspeth.core.landscape.reading.material import read_errors, read_material
+from elspeth.core.landscape.reading.stored import PathCache
 from elspeth.core.landscape.records import (
     ArtifactRecord,
     EdgeRecord,
@@ -25,7 +27,6 @@ from elspeth.core.landscape.records import (
     RunRecord,
 )
 from elspeth.core.landscape.reproducibility import PurgeRecord, read_purge
-from elspeth.core.landscape.stored import PathCache
 from elspeth.core.landscape.tables import runs_table, traces_table
 
 _MAX_EDGE_RUNS = 100

@@ -11,8 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from elspeth.contracts.enums import RunMode, RunStatus
 from elspeth.contracts.plugins import Artifact
 from elspeth.core.clock import Clock
-from elspeth.core.landscape.assignments import AssignmentRecording
-from elspeth.core.landscape.call_log import CallRecording
+from elspeth.core.landscape.calls.log import CallRecording
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.leases import Lease, give_back, renew, take_lease
 from elspeth.core.landscape.stepwise.batch_recording import BatchRecording
@@ -25,6 +24,7 @@ from elspeth.core.landscape.tables import (
     run_events_table,
     runs_table,
 )
+from elspeth.core.landscape.variants.assignments import AssignmentRecording
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from elspeth.contracts.plugins import Row
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.variant_readings import units_of_rows
+from elspeth.core.landscape.variants.readings import units_of_rows
 from elspeth.engine.executors.outcomes import Outcomes
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import ErrorExit, Step, Workshop

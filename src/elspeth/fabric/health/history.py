@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from elspeth.core.landscape.call_history import CallSample
+from elspeth.core.landscape.calls.history import CallSample
 from elspeth.fabric.health.figures import WINDOWS, CapabilityHealth, ProviderHealth, WindowFigures, quantile
 from elspeth.fabric.manifest.model import Capability, Manifest, Slo
 

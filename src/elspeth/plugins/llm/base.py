@@ -16,7 +16,7 @@ from elspeth.contracts.plugins import AnyToken, PluginContext, Row
 from elspeth.contracts.results import TransformResult
 from elspeth.contracts.schema import FieldType, PluginSchema, SchemaMode
 from elspeth.contracts.spans import Span
-from elspeth.core.landscape.call_journal import EarlierCalls
+from elspeth.core.landscape.calls.journal import EarlierCalls
 from elspeth.fabric.governor import Budget, Governor, Price, PriceTable, ServiceGovernor, ServiceLimits
 from elspeth.plugins.llm.caching import cache_for
 from elspeth.plugins.llm.calling import Timeouts

@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from elspeth.core.landscape.call_cache import CallCache, cache_key
-from elspeth.core.landscape.call_log import CallRecording
+from elspeth.core.landscape.calls.cache import CallCache, cache_key
+from elspeth.core.landscape.calls.log import CallRecording
 from elspeth.plugins.llm.completion import Answer
 from elspeth.plugins.llm.options import CacheOptions
 from elspeth.plugins.llm.recording import read_answer

@@ -11,7 +11,7 @@ from typing import Any
 
 from elspeth.contracts.errors import CanonicalError
 from elspeth.contracts.results import TransformResult
-from elspeth.core.landscape.call_journal import KnownKey
+from elspeth.core.landscape.calls.journal import KnownKey
 from elspeth.fabric.governor import LONGEST_PAUSE_S, BudgetExceededError, ServiceGovernor
 from elspeth.plugins.llm.caching import AnswerCache, unpaid
 from elspeth.plugins.llm.calling import CallSource

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import orjson
 
 from elspeth.contracts.enums import CallStatus, CallType
-from elspeth.core.landscape.call_journal import CallJournal, CallLookup, JournalCall, KnownCall, KnownKey
-from elspeth.core.landscape.call_log import CallRecording, ExternalCall
+from elspeth.core.landscape.calls.journal import CallJournal, CallLookup, JournalCall, KnownCall, KnownKey
+from elspeth.core.landscape.calls.log import CallRecording, ExternalCall
 from elspeth.plugins.llm.completion import Answer, answer_from
 from elspeth.plugins.llm.errors import Failure
 from elspeth.plugins.llm.work import Ask, RowWork

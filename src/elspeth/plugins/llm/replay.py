@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from elspeth.contracts.enums import CallStatus
-from elspeth.core.landscape.call_journal import CallLookup, EarlierCalls
+from elspeth.core.landscape.calls.journal import CallLookup, EarlierCalls
 from elspeth.plugins.llm.calling import CallSource, Request
 from elspeth.plugins.llm.completion import Answer
 from elspeth.plugins.llm.errors import Failure, Kind

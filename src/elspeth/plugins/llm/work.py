@@ -7,7 +7,7 @@ from typing import Any
 
 from elspeth.contracts.plugins import AnyToken, PluginContext, Row
 from elspeth.contracts.results import TransformResult
-from elspeth.core.landscape.call_journal import request_hash, step_of
+from elspeth.core.landscape.calls.journal import request_hash, step_of
 from elspeth.fabric.governor import Reservation
 from elspeth.plugins.llm.calling import Request
 from elspeth.plugins.llm.completion import Answer

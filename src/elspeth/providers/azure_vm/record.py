@@ -1,7 +1,7 @@
 """Calls to Azure Resource Manager as the landscape keeps them."""
 
 from elspeth.contracts.enums import CallStatus, CallType
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.operations import Operation
 from elspeth.providers.azure_vm.accounts import ArmCall
 from elspeth.providers.azure_vm.connection import Connection

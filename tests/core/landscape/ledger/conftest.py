@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from elspeth.contracts.enums import CallStatus, CallType, RunStatus
 from elspeth.contracts.plugins import Artifact
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.ledger.findings import Report
 from elspeth.core.landscape.ledger.heads import Checkpoint as Anchored

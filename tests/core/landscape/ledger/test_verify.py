@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from elspeth.contracts.enums import CallStatus, CallType, RunStatus
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.ledger.findings import Finding
 from elspeth.core.landscape.ledger.records import KINDS

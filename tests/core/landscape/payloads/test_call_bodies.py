@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from elspeth.contracts.enums import CallStatus
 from elspeth.contracts.errors import LandscapeError
-from elspeth.core.landscape.call_journal import CallJournal, CallLookup, JournalCall, request_hash
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.journal import CallJournal, CallLookup, JournalCall, request_hash
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.payloads.forms import REFERENCE, Reference
 from elspeth.core.landscape.recorder import LandscapeRecorder

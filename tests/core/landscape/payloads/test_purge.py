@@ -15,7 +15,7 @@ from elspeth.api.purge import parse_age, purge
 from elspeth.api.run import run
 from elspeth.api.runs import show_run
 from elspeth.contracts.errors import LandscapeError, NotFoundError, UsageError
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.leases import take_lease
 from elspeth.core.landscape.ledger.verify import verify

@@ -6,10 +6,10 @@ from itertools import groupby
 from sqlalchemy import Connection, text
 
 from elspeth.core.landscape import ids
-from elspeth.core.landscape.assembling import RowMaterial
-from elspeth.core.landscape.material import error_record
+from elspeth.core.landscape.reading.assembling import RowMaterial
+from elspeth.core.landscape.reading.material import error_record
+from elspeth.core.landscape.reading.stored import PathCache, stored_trace
 from elspeth.core.landscape.records import CallRecord, EdgeRecord, ErrorRecord
-from elspeth.core.landscape.stored import PathCache, stored_trace
 
 _ROWS = 1_000
 _IN_RANGE = "run_no = :run_no AND row_no >= :first AND row_no < :end"

@@ -8,13 +8,13 @@ from sqlalchemy import Connection, Table, select, text
 
 from elspeth.contracts.enums import RunStatus
 from elspeth.core.landscape import runs
-from elspeth.core.landscape.assembling import assemble
 from elspeth.core.landscape.export.bulk_material import read_materials
 from elspeth.core.landscape.export.record_types import RECORD_TYPES, is_binary
-from elspeth.core.landscape.lineage import NodeStateRecord, RowLineage, TokenLineage
 from elspeth.core.landscape.payloads.store import inflate_body
+from elspeth.core.landscape.reading.assembling import assemble
+from elspeth.core.landscape.reading.lineage import NodeStateRecord, RowLineage, TokenLineage
+from elspeth.core.landscape.reading.stored import PathCache
 from elspeth.core.landscape.records import EdgeRecord, ErrorRecord, RunRecord
-from elspeth.core.landscape.stored import PathCache
 
 Values = tuple[Any, ...]
 Record = tuple[str, Values]

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import orjson
 
 from elspeth.core.canonical import dump
-from elspeth.core.landscape.lineage import RowLineage, TokenLineage
+from elspeth.core.landscape.reading.lineage import RowLineage, TokenLineage
 from elspeth.core.landscape.records import ArtifactRecord, EdgeRecord, NodeRecord, RunRecord, by_sink
 
 NAMESPACE = "urn:elspeth:"

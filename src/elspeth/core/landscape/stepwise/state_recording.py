@@ -9,10 +9,11 @@ from sqlalchemy import Connection, select
 from elspeth.contracts.enums import EdgeMode, NodeType
 from elspeth.core.clock import Clock, microseconds
 from elspeth.core.landscape import ids, runs
-from elspeth.core.landscape.assembling import assemble
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.lineage import NodeStateRecord
-from elspeth.core.landscape.material import read_material
+from elspeth.core.landscape.reading.assembling import assemble
+from elspeth.core.landscape.reading.lineage import NodeStateRecord
+from elspeth.core.landscape.reading.material import read_material
+from elspeth.core.landscape.reading.stored import PathCache
 from elspeth.core.landscape.stepwise import graph, making, states, tokens
 from elspeth.core.landscape.stepwise.decisions import Decision, DecisionRecord, decide, divert
 from elspeth.core.landscape.stepwise.graph import NodeDraft
@@ -20,7 +21,6 @@ from elspeth.core.landscape.stepwise.making import Carried
 from elspeth.core.landscape.stepwise.states import StateEnd, StateStart
 from elspeth.core.landscape.stepwise.token_recording import check_destinations, unknown_run
 from elspeth.core.landscape.stepwise.tokens import RecordError, TokenAt, transaction
-from elspeth.core.landscape.stored import PathCache
 from elspeth.core.landscape.tables import runs_table
 
 

@@ -12,7 +12,8 @@ from elspeth.contracts.errors import CanonicalError
 from elspeth.contracts.plugins import Row
 from elspeth.core.canonical import canonical, dump, dump_values, row_digest
 from elspeth.core.landscape import ids
-from elspeth.core.landscape.rebuild import rebuild
+from elspeth.core.landscape.reading.rebuild import rebuild
+from elspeth.core.landscape.reading.stored import PathCache, read_traces
 from elspeth.core.landscape.stepwise.tokens import (
     RecordError,
     TokenAt,
@@ -22,7 +23,6 @@ from elspeth.core.landscape.stepwise.tokens import (
     require_open,
     with_time,
 )
-from elspeth.core.landscape.stored import PathCache, read_traces
 from elspeth.core.landscape.tables import (
     batch_tokens_table,
     edges_table,

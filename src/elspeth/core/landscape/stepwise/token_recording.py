@@ -9,9 +9,9 @@ from elspeth.contracts.plugins import Row
 from elspeth.contracts.tokens import Token
 from elspeth.core.clock import Clock, instant, microseconds
 from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.reading.stored import PathCache
 from elspeth.core.landscape.stepwise import making, tokens
 from elspeth.core.landscape.stepwise.tokens import RecordError, transaction
-from elspeth.core.landscape.stored import PathCache
 from elspeth.core.landscape.tables import runs_table
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from elspeth.contracts.enums import CallStatus, CallType
 from elspeth.contracts.errors import ElspethError
 from elspeth.core.canonical import canonical
-from elspeth.core.landscape.call_journal import CallJournal, JournalCall
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.journal import CallJournal, JournalCall
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.recorder import LandscapeRecorder
 from elspeth.plugins.packs.azure.context import text, tokens_of
 from elspeth.providers.azure_blob.calls import BlobCall

@@ -13,7 +13,7 @@ from elspeth.core.clock import Clock, microseconds
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.stepwise.tokens import RecordError, ensure_run, transaction
 from elspeth.core.landscape.tables import experiment_assignments_table
-from elspeth.core.landscape.variant_sql import NODE_METRICS, VARIANT_METRICS
+from elspeth.core.landscape.variants.sql import NODE_METRICS, VARIANT_METRICS
 
 _table = experiment_assignments_table.c
 _EXPERIMENT = text(

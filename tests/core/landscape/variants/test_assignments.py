@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import inspect, select
 
 from elspeth.contracts.errors import ElspethError
-from elspeth.core.landscape.assignments import AssignmentConflictError
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder, RunStart
 from elspeth.core.landscape.schema import experiment_assignments_table, runs_table
 from elspeth.core.landscape.stepwise.states import StateEnd, StateStart
+from elspeth.core.landscape.variants.assignments import AssignmentConflictError
 
 START = datetime(2026, 11, 21, 2, 15, 30, tzinfo=UTC)
 

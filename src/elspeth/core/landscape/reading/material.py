@@ -7,13 +7,13 @@ from sqlalchemy import Connection, RowMapping, bindparam, text
 
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape import ids
-from elspeth.core.landscape.assembling import RowMaterial, row_id_of, token_id_of
-from elspeth.core.landscape.batching import read_batches
-from elspeth.core.landscape.call_log import call_record
-from elspeth.core.landscape.lineage import Assignment
+from elspeth.core.landscape.calls.log import call_record
+from elspeth.core.landscape.reading.assembling import RowMaterial, row_id_of, token_id_of
+from elspeth.core.landscape.reading.batching import read_batches
+from elspeth.core.landscape.reading.lineage import Assignment
+from elspeth.core.landscape.reading.stored import PathCache, StoredPath, StoredTrace, instant, read_traces
 from elspeth.core.landscape.records import CallRecord, EdgeRecord, ErrorRecord
 from elspeth.core.landscape.statements import statement
-from elspeth.core.landscape.stored import PathCache, StoredPath, StoredTrace, instant, read_traces
 from elspeth.core.landscape.tables import calls_table
 
 _ERRORS_SQL = """SELECT x.*, t.row_alias, t.token_alias

@@ -10,8 +10,8 @@ from typing import Any
 
 from elspeth.contracts.errors import CanonicalError, LandscapeError
 from elspeth.core.canonical import load, load_values, row_digest
-from elspeth.core.landscape.lineage import Changes
-from elspeth.core.landscape.stored import StoredPath, StoredStep, StoredTrace
+from elspeth.core.landscape.reading.lineage import Changes
+from elspeth.core.landscape.reading.stored import StoredPath, StoredStep, StoredTrace
 
 Row = dict[str, Any]
 

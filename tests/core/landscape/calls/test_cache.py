@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from elspeth.contracts.enums import CallStatus
 from elspeth.core.clock import Clock
-from elspeth.core.landscape.call_cache import CachedCall, CallCache, cache_key
-from elspeth.core.landscape.call_journal import CallJournal, JournalCall, request_hash
+from elspeth.core.landscape.calls.cache import CachedCall, CallCache, cache_key
+from elspeth.core.landscape.calls.journal import CallJournal, JournalCall, request_hash
 from elspeth.core.landscape.database import LandscapeDB
 
 HASH = request_hash("what?")

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, text
 
 from elspeth.core.landscape import ids
-from elspeth.core.landscape.lineage import BatchMembership, BatchRecord
+from elspeth.core.landscape.reading.lineage import BatchMembership, BatchRecord
 from elspeth.core.landscape.tables import batches_table
 
 _PLACES = text(

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, literal_column, select
 
+from elspeth.core.landscape.reading.stored import StoredPath
 from elspeth.core.landscape.records import ErrorGroup, NodeTiming, RunCounts
-from elspeth.core.landscape.stored import StoredPath
 from elspeth.core.landscape.tables import errors_table, traces_table
 
 _TIMED_ROWS = 1_000

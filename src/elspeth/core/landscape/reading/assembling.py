@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape import ids
-from elspeth.core.landscape.lineage import (
+from elspeth.core.landscape.reading.lineage import (
     Assignment,
     BatchMembership,
     Branch,
@@ -17,9 +17,9 @@ from elspeth.core.landscape.lineage import (
     RowLineage,
     TokenLineage,
 )
-from elspeth.core.landscape.rebuild import TokenData, changes, rebuild
+from elspeth.core.landscape.reading.rebuild import TokenData, changes, rebuild
+from elspeth.core.landscape.reading.stored import StoredEvent, StoredPath, StoredStep, StoredTrace, instant
 from elspeth.core.landscape.records import CallRecord, EdgeRecord, ErrorRecord
-from elspeth.core.landscape.stored import StoredEvent, StoredPath, StoredStep, StoredTrace, instant
 
 
 @dataclass(frozen=True, slots=True)

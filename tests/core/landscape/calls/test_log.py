@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from elspeth.core.canonical import digest
-from elspeth.core.landscape.call_log import ExternalCall
+from elspeth.core.landscape.calls.log import ExternalCall
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.recorder import LandscapeRecorder

@@ -16,10 +16,10 @@ from elspeth.core.landscape import ids
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.payloads.forms import is_purged
 from elspeth.core.landscape.payloads.store import inflate
-from elspeth.core.landscape.rebuild import TokenData, rebuild
-from elspeth.core.landscape.stored import PathCache, StoredPath, StoredStep, StoredTrace
+from elspeth.core.landscape.reading.rebuild import TokenData, rebuild
+from elspeth.core.landscape.reading.stored import PathCache, StoredPath, StoredStep, StoredTrace
 from elspeth.core.landscape.tables import experiment_stats_table as _stats
-from elspeth.core.landscape.variant_readings import (
+from elspeth.core.landscape.variants.readings import (
     NO_USAGE,
     last_totals,
     read_column,

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Select, exists, select
 from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape.payloads.forms import is_purged
 from elspeth.core.landscape.payloads.store import inflate
-from elspeth.core.landscape.rebuild import load_row
-from elspeth.core.landscape.stored import names
+from elspeth.core.landscape.reading.rebuild import load_row
+from elspeth.core.landscape.reading.stored import names
 from elspeth.core.landscape.tables import paths_table, traces_table
 
 _BATCH = 2_000

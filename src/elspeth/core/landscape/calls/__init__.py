@@ -1,0 +1,1 @@
+"""External calls on record: journaled as they complete, summed up, answered from."""

@@ -1,0 +1,1 @@
+"""From traces and paths back to the story of a row."""

@@ -1,0 +1,1 @@
+"""Experiments on record: which row met which variant, and what came of it."""
