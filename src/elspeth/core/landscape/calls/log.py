@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, RowMapping, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select
 
 from elspeth.contracts.enums import CallStatus, CallType
 from elspeth.contracts.errors import CanonicalError
@@ -96,12 +96,15 @@ class CallRecording:
                 )
             )
         self.db.proof.note(run_id, "call", (f"{state_id}-call-{index}",))
-        return self.get_external_calls(state_id)[index]
+        return self._read_calls(_call.state_id == state_id, _call.call_index == index)[0]
 
     def get_external_calls(self, state_id: str) -> list[CallRecord]:
         """Every external call made while in that state, in order; empty if there are none."""
+        return self._read_calls(_call.state_id == state_id)
+
+    def _read_calls(self, *where: ColumnElement[bool]) -> list[CallRecord]:
         columns = [_call[name] for name in CallRecord.__slots__]
-        query = select(*columns).where(_call.state_id == state_id).order_by(_call.call_index)
+        query = select(*columns).where(*where).order_by(_call.call_index)
         with transaction(self.db) as connection:
             rows = connection.execute(query).mappings().all()
             return [call_record(connection, row) for row in rows]
