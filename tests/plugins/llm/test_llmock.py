@@ -121,7 +121,8 @@ def test_thirty_percent_faults_over_a_thousand_rows(llmock: Callable[..., LLMock
     assert result.sinks["output"].rows + result.sinks["failed"].rows == 1000
     assert result.sinks["quarantine"].rows == 0
     answers = Path("out.csv").read_text().splitlines()[1:]
-    assert len(answers) == result.sinks["output"].rows > 900
+    # 82 rows fail by the rates, give or take 9: the server throws its own dice.
+    assert len(answers) == result.sinks["output"].rows > 850
     assert all(f"Say row {line.split(',')[0]}," in line for line in answers), answers[:2]
     db = LandscapeDB.from_url("sqlite:///.elspeth/landscape.db")
     with db.engine.connect() as connection:
