@@ -107,48 +107,33 @@ _EMPTY = sha256(_LENGTHS.pack(-1, -1)).digest()
 
 def trace_leaf(row: Values) -> bytes:
     """The leaf of a row of ``traces``, all columns in their order."""
-    run_no, row_no, token_no, path_no, parent_no, t0, times, hashes, payload, deltas, alias, other = row
-    if alias is None and other is None:
-        try:
-            at = times.encode()
-            held = content_hash(payload, deltas)
-            if parent_no is None:
-                head = _FIRST.pack(
-                    _TRACE_DOMAIN, 11, _FIRST_TYPES, run_no, row_no, token_no, path_no, t0, len(at),
-                    len(hashes), 32,
-                )  # fmt: skip
-            else:
-                head = _CHILD.pack(
-                    _TRACE_DOMAIN, 11, _CHILD_TYPES, run_no, row_no, token_no, path_no, parent_no, t0,
-                    len(at), len(hashes), 32,
-                )  # fmt: skip
-            return sha256(b"".join((head, at, hashes, held))).digest()
-        except (AttributeError, TypeError, UnicodeEncodeError, error):
-            pass  # values of other types than the engine writes: the general form tells them apart
-    return leaf("trace", [*row[:8], _any_content(payload, deltas), alias, other])
+    return trace_leaves((row,))[0]
 
 
 def trace_leaves(rows: Iterable[Values]) -> list[bytes]:
     """The leaves of many traces: `trace_leaf` of each.
 
-    One long function for what the engine writes, because it runs for every token, and each call that it
-    saves is worth a hundredth of a run's time.
+    One long function, because it runs for every token, and each call that it saves is worth a
+    hundredth of a run's time.
     """
     found = []
     first, child, lengths, hashed = _FIRST.pack, _CHILD.pack, _LENGTHS.pack, sha256
     for row in rows:
         run_no, row_no, token_no, path_no, parent_no, t0, times, hashes, payload, deltas, alias, other = row
-        if payload.__class__ is not str or payload[:1] == PURGED or alias is not None or other is not None:
-            found.append(trace_leaf(row))
+        if alias is not None or other is not None:
+            found.append(_any_trace(row))
             continue
         try:
-            at, body = times.encode(), payload.encode()
-            size = len(body)
-            if deltas is None:
-                held = hashed(lengths(size, -1) + body).digest()
+            at = times.encode()
+            if payload is None or payload[:1] == PURGED:
+                held = content_hash(payload, deltas)
+            elif deltas is None:
+                body = payload.encode()
+                held = hashed(lengths(len(body), -1) + body).digest()
             else:
+                body = payload.encode()
                 changes = deltas.encode()
-                held = hashed(lengths(size, len(changes)) + body + changes).digest()
+                held = hashed(lengths(len(body), len(changes)) + body + changes).digest()
             if parent_no is None:
                 head = first(
                     _TRACE_DOMAIN, 11, _FIRST_TYPES, run_no, row_no, token_no, path_no, t0, len(at),
@@ -161,8 +146,13 @@ def trace_leaves(rows: Iterable[Values]) -> list[bytes]:
                 )  # fmt: skip
             found.append(hashed(b"".join((head, at, hashes, held))).digest())
         except (AttributeError, TypeError, UnicodeEncodeError, error):
-            found.append(trace_leaf(row))
+            found.append(_any_trace(row))
     return found
+
+
+def _any_trace(row: Values) -> bytes:
+    """The leaf of a trace with ids of its own, or with values of other types than the engine writes."""
+    return leaf("trace", [*row[:8], _any_content(row[8], row[9]), row[10], row[11]])
 
 
 def _any_content(payload: Any, deltas: Any) -> bytes:
