@@ -7,8 +7,9 @@ import pytest
 from elspeth.api.experiments import compare_experiment, experiment_flips
 from elspeth.api.resume import resume
 from elspeth.api.run import run
+from elspeth.cli.main import main
 from elspeth.contracts.errors import RunInterruptedError
-from elspeth.testing.llm import Behaviour, LoopbackLLM
+from elspeth.testing.llm import REFUSALS, Behaviour, LoopbackLLM
 
 ASK = {
     "api_key": "none",
@@ -75,12 +76,34 @@ def test_calls_that_fail_are_outcomes_of_their_variant(asking: Any) -> None:
     assert found["metrics"][0]["rows_without_value"] == failed
 
 
+def test_refusals_are_shown_wherever_variants_are(
+    asking: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    asking.experiment["mode"] = "paired"
+    asking.rows(40)
+    refuses = LoopbackLLM(Behaviour(error_rate=1, faults=("refusal",)))
+    with refuses:
+        asking.experiment["variants"][1]["transform_overrides"]["base_url"] = f"{refuses.url}/v1"
+        asking.run()
+    for words in (["compare", "exp-1"], ["status", "exp-1"]):
+        assert main(["experiment", *words, "--database", asking.database]) == 0
+        line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("refused"))
+        assert "0 (0.00% [0.00%, 8.76%])" in line
+        assert "40 (100.00% [91.24%, 100.00%])" in line
+    report = compare_experiment("exp-1", asking.database)
+    assert "| refused | 0 (0.00% [0.00%, 8.76%]) | 40 (100.00% [91.24%, 100.00%]) |" in report.to_markdown()
+    assert '<td class="n">40 (100.00% [91.24%, 100.00%])</td>' in report.to_html()
+
+
 @pytest.mark.parametrize("mode", ["split", "paired"])
 def test_calls_under_way_when_a_run_stops_are_counted_once(asking: Any, mode: str) -> None:
     asking.experiment["mode"] = mode
     asking.experiment["metrics"].append({"name": "slow", "value": "usage.latency_ms"})
     asking.pipeline["checkpoint"] = {"checkpoint_interval": 20}
-    asking.server.behaviour = Behaviour(latency_s=0.02, lognormal=0.5, answer=answer, seed=5)
+    asking.server.behaviour = Behaviour(
+        latency_s=0.02, lognormal=0.5, answer=answer, error_rate=0.2, faults=REFUSALS, seed=5
+    )
     answered = asking.server.calls + 60
     with pytest.raises(RunInterruptedError) as stopped:
         run(
@@ -100,6 +123,7 @@ def test_calls_under_way_when_a_run_stops_are_counted_once(asking: Any, mode: st
                 theirs["rows"], theirs["units"], theirs["assigned_units"]
             )  # fmt: skip
             assert ours["calls"] == theirs["calls"]
+            assert ours["refused"] == theirs["refused"]
             assert ours["cost"] == pytest.approx(theirs["cost"])
             assert ours["latency_p95_ms"] == pytest.approx(theirs["latency_p95_ms"])
         for ours, theirs in zip(totals["metrics"], rows["metrics"], strict=True):
@@ -108,3 +132,4 @@ def test_calls_under_way_when_a_run_stops_are_counted_once(asking: Any, mode: st
             resume(stopped.value.run_id, database=asking.database)
     assert sum(one["rows"] for one in rows["variants"]) == 120 * (2 if mode == "paired" else 1)
     assert sum(one["calls"] for one in rows["variants"]) == 120 * (2 if mode == "paired" else 1)
+    assert all(one["refused"] for one in rows["variants"])

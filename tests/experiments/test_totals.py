@@ -20,6 +20,7 @@ CONFIG = ExperimentConfig.model_validate(
 USAGE = {
     "calls": 0.0,
     "failed_calls": 0.0,
+    "refused_calls": 0.0,
     "tokens_in": 0.0,
     "tokens_out": 0.0,
     "tokens_total": 0.0,
@@ -39,6 +40,7 @@ def readings(variant: list[int], unit: list[int], values: list[float]) -> Readin
         array("b", variant),
         array("q", unit),
         array("q", range(len(values))),
+        array("b", [0] * len(values)),
         array("b", [0] * len(values)),
         array("d", values),
         [dict(USAGE), dict(USAGE)],

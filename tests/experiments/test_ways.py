@@ -11,9 +11,12 @@ from elspeth.api.run import run
 from elspeth.api.verify import verify
 from elspeth.contracts.errors import RunInterruptedError
 from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.recorder import LandscapeRecorder
 from elspeth.core.landscape.variants.rows import ExperimentReader
 from elspeth.experiments import looking
 from elspeth.experiments.analysis import analyse
+from elspeth.experiments.statistics.proportions import Share, wilson
+from elspeth.testing.llm import REFUSALS, Behaviour, LoopbackLLM
 
 EVERYTHING: list[dict[str, Any]] = [
     {"name": "size", "value": "row['size']", "covariate": "row['size'] + row['id'] % 3", "primary": True},
@@ -157,6 +160,44 @@ def test_what_was_put_down_is_part_of_the_proof(lab: Any) -> None:
         "experiment_readings",
         "experiment_totals",
     }
+
+
+@pytest.mark.parametrize("url", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("mode", ["split", "paired"])
+def test_who_refused_how_often_is_told_without_a_metric(
+    lab: Any, mode: str, url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if url == "postgresql":
+        lab.database = request.getfixturevalue("postgres_url")
+    lab.experiment["mode"] = mode
+    lab.pipeline["checkpoint"] = {"checkpoint_interval": 40}
+    lab.experiment["metrics"].append(
+        {"name": "refused", "value": "usage.refused_calls > 0", "type": "proportion", "goal": "decrease"}
+    )
+    with LoopbackLLM(Behaviour(error_rate=0.4, faults=(*REFUSALS, "500"), seed=5)) as server:
+        options = {"api_key": "none", "base_url": f"{server.url}/v1", "model": "m", "max_attempts": 1}
+        queries = {name: {"template": f"{name} {{{{ row.text }}}}"} for name in ("label", "why")}
+        lab.pipeline["transforms"] = [
+            {"name": "classify", "plugin": "llm", "options": {**options, "queries": queries}}
+        ]
+        lab.experiment["variants"][1]["transform_overrides"] = {"model": "other"}
+        run_id = lab.rows(120, customers=50).run().run_id
+        refused_calls = sum(server.faults[how] for how in REFUSALS)
+    found = check_ways(lab, monkeypatch)
+    assert sum(one["refused_calls"] for one in found["variants"]) == refused_calls > 0
+    db = LandscapeDB.from_url(lab.database, create=False)
+    counted = LandscapeRecorder(db).get_variant_metrics(run_id, "exp-1")
+    db.close()
+    for one, figures in zip(found["variants"], counted.values(), strict=True):
+        rows, refused = one["rows"], one["refused"]
+        assert 0 < refused < one["refused_calls"]  # some rows were refused both answers
+        assert refused < one["failed"]  # others failed for another reason
+        assert one["refusal_rate"] == refused / rows == figures["refusal_rate"]
+        assert one["refusal_rate_95"] == pytest.approx(wilson(Share(refused, rows)))
+        assert (figures["refused_count"], figures["refused_calls"]) == (refused, one["refused_calls"])
+    measured = found["metrics"][1]
+    rates = [one["refusal_rate"] for one in found["variants"]]
+    assert [measured["control"], measured["variant"]] == pytest.approx(rates)
 
 
 def test_postgresql_keeps_the_same_totals(

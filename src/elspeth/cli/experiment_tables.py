@@ -1,6 +1,6 @@
 """Experiments on a terminal: the list, how one goes, which variant is better."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -14,7 +14,6 @@ from elspeth.cli.tables import table
 from elspeth.cli.text import number, printable
 from elspeth.experiments.comparison import MetricResult
 from elspeth.experiments.report import words
-from elspeth.experiments.totals import VariantTotals
 
 VERDICT_STYLES: Mapping[str, str] = {
     "better": "bold green",
@@ -105,25 +104,8 @@ def _variants(report: ExperimentReport) -> Table:
     """One column per variant."""
     variants = report.analysis.totals.variants
     grid = table("", *(f"{printable(one.variant_id)}>" for one in variants))
-    lines: Sequence[tuple[str, Callable[[VariantTotals], str]]] = (
-        ("rows", lambda one: number(one.rows)),
-        ("units", lambda one: number(one.units)),
-        ("failed", words.failures),
-        ("p50 / p95 / p99 ms", lambda one: " / ".join(f"{ms:.3g}" for ms in one.latency or ()) or "–"),
-    )
-    if any(one.usage["calls"] for one in variants):
-        lines = (
-            *lines,
-            ("calls", lambda one: f"{one.usage['calls']:,.0f}"),
-            (
-                "tokens in / out",
-                lambda one: f"{one.usage['tokens_in']:,.0f} / {one.usage['tokens_out']:,.0f}",
-            ),
-            ("cost", lambda one: f"{one.usage['cost']:.6g}"),
-            ("cost per success", lambda one: "–" if (c := one.cost_per_success) is None else f"{c:.6g}"),
-        )
-    for name, shown in lines:
-        grid.add_row(name, *(shown(one) for one in variants))
+    for name, cells in words.figures(variants):
+        grid.add_row(name, *cells)
     return grid
 
 

@@ -13,6 +13,7 @@ from elspeth.experiments.readings import Columns, Readings
 from elspeth.experiments.statistics.distributions import library
 from elspeth.experiments.values import column_names, values_of
 
+REFUSED = USED + "refused_calls"
 Noted = tuple[int, Recorded]
 """The last commit that had something of the experiment, and what it said."""
 
@@ -49,6 +50,7 @@ def read_columns(
         code,
         at.get(PAIR, code),
         at.get(FAILED, empty),
+        at[REFUSED] > 0 if REFUSED in at else numpy.zeros(len(variant)),
         at.get(LATENCY, empty),
         [_usage(at, variant == index) for index in range(len(variants))],
     )

@@ -19,7 +19,7 @@ from elspeth.experiments.statistics.effects import CannotTellError
 from elspeth.experiments.statistics.quantiles import quantile
 from elspeth.experiments.totals import MetricTotals, Totals, percentiles, total
 
-_VERSION = 4  # of what is kept; a new one makes everything be added up anew
+_VERSION = 5  # of what is kept; a new one makes everything be added up anew
 _COUNTED = 1_500_000
 """Up to so many assignments are counted, to see whether somebody but the engine assigned rows too."""
 

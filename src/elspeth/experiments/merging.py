@@ -15,7 +15,7 @@ from elspeth.experiments.totals import MetricTotals, Totals, VariantTotals
 from elspeth.experiments.unit_book import UnitBook
 from elspeth.experiments.values import counted, values_of
 
-USAGE_COLUMNS = ("calls", "failed_calls", "tokens_in", "tokens_out", "cost")
+USAGE_COLUMNS = ("calls", "failed_calls", "refused_calls", "tokens_in", "tokens_out", "cost")
 Reasons = dict[str, dict[str, int]]
 """Metric → why a row has no value → how many rows."""
 
@@ -63,6 +63,7 @@ class _MergedVariant:
     book: UnitBook
     rows: int = 0
     failed: int = 0
+    refused: int = 0
     usage: dict[str, float] = field(default_factory=lambda: dict(NO_USAGE))
 
 
@@ -97,7 +98,7 @@ class Merging:
             if len(here):
                 self._add_to(mine, here, unit[here], values)
                 mine.failed += int(columns[FAILED][here].sum())
-                self._add_usage(mine.usage, here, columns)
+                self._add_usage(mine, here, columns)
         if self._pairs is not None:
             self._pairs.add(columns[PAIR], variant, unit, [(one[1], one[2]) for one in values])
 
@@ -124,12 +125,14 @@ class Merging:
             one.change(before[:, where], after[:, where], added[:, where])
             start += one.width
 
-    def _add_usage(self, usage: dict[str, float], here: Any, columns: Mapping[str, Any]) -> None:
+    def _add_usage(self, mine: _MergedVariant, here: Any, columns: Mapping[str, Any]) -> None:
         if USED + "calls" not in columns:
             return
+        usage = mine.usage
         for name in USAGE_COLUMNS:
             usage[name] += float(columns[USED + name][here].sum())
         usage["tokens_total"] = usage["tokens_in"] + usage["tokens_out"]
+        mine.refused += int((columns[USED + "refused_calls"][here] > 0).sum())
         called = here[columns[USED + "calls"][here] > 0]
         usage["latency_ms"] += float(columns[LATENCY][called].sum())
 
@@ -150,6 +153,7 @@ class Merging:
                     mine.book.count,
                     mine.rows,
                     mine.failed,
+                    mine.refused,
                     None,
                     dict(mine.usage),
                     {one.metric.config.name: one.totals(reasons.get(one.metric.config.name, {}))

@@ -11,7 +11,9 @@ from elspeth.core.config import ExperimentConfig, KeyPath, MetricConfig
 from elspeth.core.expressions import EVALUATION_ERRORS, Expression, compile_expression
 
 NAMES = ("row", "usage", "state")
-USAGE = ("cost", "tokens_in", "tokens_out", "tokens_total", "calls", "failed_calls", "latency_ms")
+USAGE = (
+    "cost", "tokens_in", "tokens_out", "tokens_total", "calls", "failed_calls", "refused_calls", "latency_ms",
+)  # fmt: skip
 """What the calls add up to that the varied node made for a row."""
 
 STATE = ("status", "failed", "duration_ms", "attempt")

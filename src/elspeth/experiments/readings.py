@@ -38,6 +38,8 @@ class Readings:
     unit: Any = field(default_factory=lambda: array("q"))
     pair: Any = field(default_factory=lambda: array("q"))
     failed: Any = field(default_factory=lambda: array("b"))
+    refused: Any = field(default_factory=lambda: array("b"))
+    """Whether a model refused an answer for the row, or a filter withheld one."""
     duration: Any = field(default_factory=lambda: array("d"))
     usage: list[dict[str, float]] = field(default_factory=list)
     assigned_units: list[int] = field(default_factory=list)
@@ -105,6 +107,7 @@ class _Collector:
         readings = self._readings
         failed = row.status == "failed"
         readings.failed.append(failed)
+        readings.refused.append(used["refused_calls"] > 0)
         # Where calls were made it is they that count: a row may have waited long for its turn.
         duration = used["latency_ms"] if used["calls"] else row.duration_ms
         readings.duration.append(MISSING if duration is None else duration)
@@ -149,5 +152,6 @@ def as_arrays(readings: Readings, numpy: Any) -> dict[str, Any]:
         "unit": numpy.asarray(readings.unit, dtype=numpy.int64),
         "pair": numpy.asarray(readings.pair, dtype=numpy.int64),
         "failed": numpy.asarray(readings.failed, dtype=bool),
+        "refused": numpy.asarray(readings.refused, dtype=bool),
         "duration": numpy.asarray(readings.duration, dtype=float),
     }

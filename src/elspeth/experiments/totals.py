@@ -54,7 +54,7 @@ class PairTotals:
 
 @dataclass(frozen=True, slots=True)
 class VariantTotals:
-    """One variant.
+    """One variant. Of its ``rows`` so many ``failed``, and for so many a model ``refused`` an answer.
 
     ``latency`` are the 50th, 95th and 99th percentiles over rows, in ms: of the calls made for a row,
     or where there are none of the step itself. None without rows.
@@ -65,6 +65,7 @@ class VariantTotals:
     units: int
     rows: int
     failed: int
+    refused: int
     latency: tuple[float, float, float] | None
     usage: Mapping[str, float]
     metrics: Mapping[str, MetricTotals]
@@ -141,6 +142,7 @@ class _Totalling:
             len(np.unique(self._at["unit"][mine])),
             int(mine.sum()),
             int(self._at["failed"][mine].sum()),
+            int(self._at["refused"][mine].sum()),
             latency,
             readings.usage[index],
             {m.config.name: self._metric(m, mine, columns[m.config.name]) for m in self._metrics},

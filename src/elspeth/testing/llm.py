@@ -16,6 +16,9 @@ from typing import Any, Self
 import orjson
 
 FAULTS = ("429", "500", "503", "malformed", "truncated", "disconnect")
+REFUSALS = ("refusal", "content_filter", "filtered_prompt")
+"""Faults too, but only those that are named: answers that a model refuses, that a provider withholds, and
+prompts that Azure turns away with a 400."""
 _STATUS = {
     200: b"OK",
     400: b"Bad Request",
@@ -211,11 +214,25 @@ class _Connection(asyncio.Protocol):
             whole = _response(200, completion("cut", {"messages": []}, 0))
             transport.write(whole[:-20])
             transport.close()
+        elif fault in REFUSALS:
+            transport.write(_refused(fault))
         else:
             status = int(fault)
             message = orjson.dumps({"error": {"message": f"injected {status}", "type": "injected"}})
             after = f"Retry-After: {self._server.behaviour.retry_after}\r\n" if status in (429, 503) else ""
             transport.write(_response(status, message, after.encode()))
+
+
+def _refused(how: str) -> bytes:
+    if how == "filtered_prompt":
+        error = {"code": "content_filter", "message": "The prompt triggered the content management policy."}
+        return _response(400, orjson.dumps({"error": error}))
+    body = orjson.loads(completion("", {}, 0))
+    if how == "refusal":
+        body["choices"][0]["message"] |= {"content": None, "refusal": "I can't help with that."}
+    else:
+        body["choices"][0]["finish_reason"] = "content_filter"
+    return _response(200, orjson.dumps(body))
 
 
 def completion(text: str, body: Body, number: int) -> bytes:

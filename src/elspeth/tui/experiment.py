@@ -88,21 +88,12 @@ def drawn(report: ExperimentReport) -> RenderableType:
 
 
 def _variants(report: ExperimentReport) -> Table:
-    """What each variant did, one per line."""
+    """What each variant did, one per column."""
+    variants = report.analysis.totals.variants
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("variant")
-    for name in ("rows", "units", "failed", "p50 ms", "p95 ms", "p99 ms", "calls", "tokens", "cost"):
-        table.add_column(name, justify="right")
-    for one in report.analysis.totals.variants:
-        latency = one.latency or (None, None, None)
-        table.add_row(
-            one.variant_id,
-            f"{one.rows:,}",
-            f"{one.units:,}",
-            words.failures(one),
-            *("–" if ms is None else f"{ms:.3g}" for ms in latency),
-            f"{one.usage['calls']:,.0f}",
-            f"{one.usage['tokens_total']:,.0f}",
-            f"{one.usage['cost']:.6g}",
-        )
+    table.add_column("")
+    for one in variants:
+        table.add_column(one.variant_id, justify="right")
+    for name, cells in words.figures(variants):
+        table.add_row(name, *cells)
     return table

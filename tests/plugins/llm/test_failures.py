@@ -33,6 +33,12 @@ def error(code: str | None = None, message: str = "no", **more: Any) -> dict[str
         (400, error(None, "temperature is wrong"), "bad_request", False),
         (401, error("invalid_api_key"), "refused_key", False),
         (403, error(), "refused_key", False),
+        (
+            403,
+            error("403", metadata={"reasons": ["violence"], "flagged_input": "…"}),
+            "content_filter",
+            False,
+        ),
         (402, error(), "quota_exceeded", False),
         (404, error("DeploymentNotFound"), "model_not_found", False),
         (429, error("insufficient_quota"), "quota_exceeded", False),

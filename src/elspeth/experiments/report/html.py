@@ -18,10 +18,6 @@ _COLOURS = {
     "invalid": "#8250df",
 }
 _COMPARED = ("control>", "variant>", "effect, 95 % interval", "p>", "verdict")
-_FIGURES = (
-    "rows>", "units>", "failed>", "p50 ms>", "p95 ms>", "p99 ms>", "calls>", "tokens>", "cost>",
-    "cost per success>",
-)  # fmt: skip
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem;
   color: #1f2328; }
@@ -57,7 +53,7 @@ control <b>{escape(experiment.control_id)}</b>.
 <tbody>{rows}</tbody></table>
 <p class="small">★ primary metric: the verdict rests on it. The dashed line is no difference; a thin red line
 is how much worse it may be (margin or guardrail).</p>
-<table><thead><tr>{_heads("variant", *_FIGURES)}</tr></thead>
+<table><thead><tr>{_heads("", *(f"{escape(one.variant_id)}>" for one in found.totals.variants))}</tr></thead>
 <tbody>{_variants(found)}</tbody></table>
 <ul class="small">{said}</ul>
 </body></html>
@@ -139,20 +135,9 @@ def _picture(effect: Effect, colour: str, borders: Sequence[float]) -> str:
 
 
 def _variants(found: Analysis) -> str:
-    rows = []
-    for one in found.totals.variants:
-        latency = one.latency or (None, None, None)
-        cost = one.cost_per_success
-        cells = [
-            f"{one.rows:,}",
-            f"{one.units:,}",
-            words.failures(one),
-            *("–" if ms is None else f"{ms:.3g}" for ms in latency),
-            f"{one.usage['calls']:,.0f}",
-            f"{one.usage['tokens_total']:,.0f}",
-            f"{one.usage['cost']:.6g}",
-            "–" if cost is None else f"{cost:.6g}",
-        ]
-        figures = "".join(f'<td class="n">{cell}</td>' for cell in cells)
-        rows.append(f"<tr><td>{escape(one.variant_id)}</td>{figures}</tr>")
-    return "".join(rows)
+    """One column per variant."""
+    lines = []
+    for name, cells in words.figures(found.totals.variants):
+        shown = "".join(f'<td class="n">{cell}</td>' for cell in cells)
+        lines.append(f"<tr><td>{name}</td>{shown}</tr>")
+    return "".join(lines)

@@ -38,18 +38,10 @@ def markdown(found: Analysis) -> str:
             f"{_ICONS[one.verdict]} {one.verdict}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += [
-        "",
-        "| variant | rows | units | failed | p50 / p95 / p99 ms | tokens | cost |",
-        "|" + " --- |" * 7,
-    ]
-    for variant in found.totals.variants:
-        latency = "–" if variant.latency is None else " / ".join(f"{ms:.3g}" for ms in variant.latency)
-        tokens = f"{variant.usage['tokens_total']:,.0f}"
-        lines.append(
-            f"| {_cell(variant.variant_id)} | {variant.rows:,} | {variant.units:,} |"
-            f" {words.failures(variant)} | {latency} | {tokens} | {variant.usage['cost']:.6g} |"
-        )
+    variants = found.totals.variants
+    lines += ["", f"| | {' | '.join(_cell(one.variant_id) for one in variants)} |"]
+    lines.append("|" + " --- |" * (len(variants) + 1))
+    lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in words.figures(variants)]
     lines += ["", *(f"- {_cell(note)}" for note in notes(found))]
     return "\n".join(lines) + "\n"
 

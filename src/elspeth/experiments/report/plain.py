@@ -5,6 +5,7 @@ from typing import Any
 from elspeth.experiments.analysis import Analysis
 from elspeth.experiments.comparison import MetricResult
 from elspeth.experiments.judgements import Judgement
+from elspeth.experiments.merging import USAGE_COLUMNS
 from elspeth.experiments.statistics.proportions import Share, wilson
 from elspeth.experiments.statistics.srm import SampleRatio
 from elspeth.experiments.totals import VariantTotals
@@ -53,6 +54,7 @@ def _srm(check: SampleRatio | None) -> dict[str, Any] | None:
 def _variant(one: VariantTotals, found: Analysis) -> dict[str, Any]:
     config = next(item for item in found.experiment.variants if item.variant_id == one.variant_id)
     p50, p95, p99 = one.latency or (None, None, None)
+    called = one.rows and one.usage["calls"]
     return {
         "variant_id": one.variant_id,
         "weight": config.weight,
@@ -63,10 +65,13 @@ def _variant(one: VariantTotals, found: Analysis) -> dict[str, Any]:
         "failed": one.failed,
         "error_rate": one.failed / one.rows if one.rows else None,
         "error_rate_95": list(wilson(Share(one.failed, one.rows))) if one.rows else None,
+        "refused": one.refused,
+        "refusal_rate": one.refused / one.rows if called else None,
+        "refusal_rate_95": list(wilson(Share(one.refused, one.rows))) if called else None,
         "latency_p50_ms": p50,
         "latency_p95_ms": p95,
         "latency_p99_ms": p99,
-        **{name: one.usage[name] for name in ("calls", "failed_calls", "tokens_in", "tokens_out", "cost")},
+        **{name: one.usage[name] for name in USAGE_COLUMNS},
         "cost_per_success": one.cost_per_success,
         "metrics": {
             name: {"rows": item.rows, "without_value": item.without} for name, item in one.metrics.items()

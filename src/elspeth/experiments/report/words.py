@@ -1,8 +1,11 @@
 """How figures are written: shares in percent, all else with four digits."""
 
+from collections.abc import Callable, Sequence
+
 from elspeth.experiments.comparison import MetricResult
 from elspeth.experiments.judgements import Judgement
 from elspeth.experiments.statistics.effects import Effect
+from elspeth.experiments.statistics.proportions import Share, wilson
 from elspeth.experiments.totals import VariantTotals
 
 
@@ -68,9 +71,37 @@ def judgement(one: Judgement) -> str:
     return f"{said}; {one.failed:,} could not be judged" if one.failed else said
 
 
-def failures(one: VariantTotals) -> str:
-    """How many rows failed, and the error rate if any did."""
-    return f"{one.failed:,} ({one.failed / one.rows:.2%})" if one.failed else "0"
+def figures(variants: Sequence[VariantTotals]) -> list[tuple[str, list[str]]]:
+    """What each variant did: the name of a figure, and its value for each of them.
+
+    What follows from calls is left out where none made any.
+    """
+    found: list[tuple[str, Callable[[VariantTotals], str]]] = [
+        ("rows", lambda one: f"{one.rows:,}"),
+        ("units", lambda one: f"{one.units:,}"),
+        ("failed", lambda one: _part(one.failed, one.rows)),
+        ("p50 / p95 / p99 ms", lambda one: " / ".join(f"{ms:.3g}" for ms in one.latency or ()) or "–"),
+    ]
+    if any(one.usage["calls"] for one in variants):
+        found += [
+            ("refused", lambda one: _part(one.refused, one.rows)),
+            ("calls", lambda one: f"{one.usage['calls']:,.0f}"),
+            (
+                "tokens in / out",
+                lambda one: f"{one.usage['tokens_in']:,.0f} / {one.usage['tokens_out']:,.0f}",
+            ),
+            ("cost", lambda one: f"{one.usage['cost']:.6g}"),
+            ("cost per success", lambda one: "–" if (c := one.cost_per_success) is None else f"{c:.6g}"),
+        ]
+    return [(name, [shown(one) for one in variants]) for name, shown in found]
+
+
+def _part(count: int, of: int) -> str:
+    """So many of all, with the share and its interval by Wilson."""
+    if not of:
+        return "–"
+    low, high = wilson(Share(count, of))
+    return f"{count:,} ({count / of:.2%} [{low:.2%}, {high:.2%}])"
 
 
 def draw(effect: Effect, width: int = 31) -> str:

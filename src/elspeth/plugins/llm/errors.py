@@ -172,6 +172,10 @@ def _error_of(body: Any) -> tuple[str | None, str]:
     error = body.get("error", body) if isinstance(body, Mapping) else body
     if not isinstance(error, Mapping):
         return None, str(error or "")[:_LONGEST_MESSAGE]
+    flagged = error.get("metadata")
+    if isinstance(flagged, Mapping) and flagged.get("reasons"):
+        # OpenRouter's moderation answers 403, as it does to a wrong key.
+        return Kind.CONTENT_FILTER.value, str(error.get("message") or "")
     inner = error.get("innererror")
     code = inner.get("code") if isinstance(inner, Mapping) else None
     code = code or error.get("code") or error.get("type")

@@ -113,9 +113,11 @@ class AssignmentRecording:
         one too; else by the rows that were assigned to it, in all their nodes.
 
         ``latency_…_ms``: over rows, the time in these nodes of all their tokens, in milliseconds:
-        mean, sample variance (ms², None below two rows), and percentiles 50 and 95 with linear
+        mean, sample variance (ms², None below two rows), and percentiles 50, 95 and 99 with linear
         interpolation. ``tokens_in``, ``tokens_out``, ``tokens_total``, ``cost`` and ``calls`` add
-        up the external calls made for the rows.
+        up the external calls made for the rows. ``refused_count`` are rows for which a model refused
+        an answer or a content filter withheld one, ``refused_calls`` such calls, and
+        ``refusal_rate`` the rows' share of those that succeeded or failed.
         """
         values: dict[str, Any] = {"run_id": run_id, "experiment_id": experiment_id}
         with transaction(self.db) as connection:

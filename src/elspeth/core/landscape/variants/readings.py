@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, text
 
 from elspeth.core.config.buckets import unit_key
 from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.variants.sql import REFUSED
 
 _READINGS = text(
     """SELECT commit_no, reading, data FROM experiment_readings
@@ -37,7 +38,7 @@ _UNITS = text(
 ).bindparams(bindparam("row_ids", expanding=True))
 _ANY_CALL = text("SELECT 1 FROM calls WHERE run_id = :run_id LIMIT 1")
 _CALLS = text(
-    """SELECT state_id, status, tokens_in, tokens_out, cost, latency_ms FROM calls
+    f"""SELECT state_id, status, tokens_in, tokens_out, cost, latency_ms, {REFUSED} AS refused FROM calls
     WHERE state_id IN :state_ids"""
 ).bindparams(bindparam("state_ids", expanding=True))
 _CHUNK = 500
@@ -132,6 +133,7 @@ class CallSums:
 NO_USAGE: Mapping[str, float] = {
     "calls": 0,
     "failed_calls": 0,
+    "refused_calls": 0,
     "tokens_in": 0,
     "tokens_out": 0,
     "tokens_total": 0,
@@ -144,6 +146,7 @@ def _add(used: dict[str, float], row: Any) -> None:
     tokens_in, tokens_out = float(row.tokens_in or 0), float(row.tokens_out or 0)
     used["calls"] += 1.0
     used["failed_calls"] += float(row.status != "success")
+    used["refused_calls"] += float(row.refused)
     used["tokens_in"] += tokens_in
     used["tokens_out"] += tokens_out
     used["tokens_total"] += tokens_in + tokens_out

@@ -25,6 +25,7 @@ from elspeth.core.landscape.variants.readings import (
     read_column,
     reading_names,
 )
+from elspeth.core.landscape.variants.sql import REFUSED
 
 _EXPERIMENTS = text(
     """SELECT r.run_no, r.run_id, r.status, r.started_at, n.config_json FROM nodes n
@@ -53,8 +54,8 @@ _TRACES = text(
     FROM traces WHERE run_no = :run_no ORDER BY row_no, token_no"""
 )
 _USED = text(
-    """SELECT state_id, COUNT(*) AS calls,
-    SUM(CASE WHEN status = 'success' THEN 0 ELSE 1 END) AS failed_calls,
+    f"""SELECT state_id, COUNT(*) AS calls,
+    SUM(CASE WHEN status = 'success' THEN 0 ELSE 1 END) AS failed_calls, SUM({REFUSED}) AS refused_calls,
     SUM(COALESCE(tokens_in, 0)) AS tokens_in, SUM(COALESCE(tokens_out, 0)) AS tokens_out,
     SUM(COALESCE(cost, 0)) AS cost, SUM(COALESCE(latency_ms, 0)) AS latency_ms
     FROM calls WHERE run_id = :run_id GROUP BY state_id"""

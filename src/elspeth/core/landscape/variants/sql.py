@@ -8,6 +8,15 @@ from collections.abc import Callable, Mapping
 
 from elspeth.core.landscape.views import DIALECTS, OUTCOME, ROW_ID, STATE_ID
 
+REFUSED = """CASE WHEN status <> 'success'
+    AND (error LIKE '%"kind":"refusal"%' OR error LIKE '%"kind":"content_filter"%') THEN 1 ELSE 0 END"""
+"""Of a call on record: whether the model refused, or a content filter withheld the answer.
+
+Errors are recorded as JSON without spaces, in which no quoted text can look like a key.
+"""
+
+_REFUSED_CALL = REFUSED.replace("status", "c.status").replace("error", "c.error")
+
 
 def _percentile(share: str) -> str:
     distance = f"ABS(place - {share} * (timed - 1))"
@@ -40,14 +49,15 @@ ended AS (
     FROM outcomes GROUP BY row_id),
 used AS (
     SELECT st.row_id, COUNT(*) AS calls, SUM(c.tokens_in) AS tokens_in, SUM(c.tokens_out) AS tokens_out,
-        SUM(CAST(c.cost AS DOUBLE PRECISION)) AS cost
+        SUM(CAST(c.cost AS DOUBLE PRECISION)) AS cost, SUM({_REFUSED_CALL}) AS refused
     FROM states st JOIN calls c ON c.state_id = st.state_id WHERE c.run_id = :run_id GROUP BY st.row_id),
 units AS (
     SELECT a.variant_id, w.latency_ms,
         CASE WHEN w.bad = 1 OR e.bad = 1 THEN 1 ELSE 0 END AS bad,
         CASE WHEN w.good = 1 OR e.bad = 0 THEN 1 ELSE 0 END AS good,
         COALESCE(u.calls, 0) AS calls, COALESCE(u.tokens_in, 0) AS tokens_in,
-        COALESCE(u.tokens_out, 0) AS tokens_out, COALESCE(u.cost, 0.0) AS cost
+        COALESCE(u.tokens_out, 0) AS tokens_out, COALESCE(u.cost, 0.0) AS cost,
+        COALESCE(u.refused, 0) AS refused
     FROM experiment_assignments a
     LEFT JOIN worked w ON w.row_id = a.row_id
     LEFT JOIN ended e ON e.row_id = a.row_id
@@ -73,13 +83,15 @@ worked AS (
     FROM states GROUP BY node_id, row_id),
 used AS (
     SELECT st.node_id, st.row_id, COUNT(*) AS calls, SUM(c.tokens_in) AS tokens_in,
-        SUM(c.tokens_out) AS tokens_out, SUM(CAST(c.cost AS DOUBLE PRECISION)) AS cost
+        SUM(c.tokens_out) AS tokens_out, SUM(CAST(c.cost AS DOUBLE PRECISION)) AS cost,
+        SUM({_REFUSED_CALL}) AS refused
     FROM states st JOIN calls c ON c.state_id = st.state_id WHERE c.run_id = :run_id
     GROUP BY st.node_id, st.row_id),
 units AS (
     SELECT v.variant_id, w.latency_ms, COALESCE(w.bad, 0) AS bad, COALESCE(w.good, 0) AS good,
         COALESCE(u.calls, 0) AS calls, COALESCE(u.tokens_in, 0) AS tokens_in,
-        COALESCE(u.tokens_out, 0) AS tokens_out, COALESCE(u.cost, 0.0) AS cost
+        COALESCE(u.tokens_out, 0) AS tokens_out, COALESCE(u.cost, 0.0) AS cost,
+        COALESCE(u.refused, 0) AS refused
     FROM experiment_assignments a
     JOIN variant_nodes v ON :paired = 1 OR v.node_id = :prefix || a.variant_id
     LEFT JOIN worked w ON w.row_id = a.row_id AND w.node_id = v.node_id
@@ -106,13 +118,18 @@ counted AS (
             THEN SUM((latency_ms - mean_ms) * (latency_ms - mean_ms)) / (COUNT(latency_ms) - 1)
             END AS variance,
         {_percentile("0.5")} AS p50, {_percentile("0.95")} AS p95,
+        {_percentile("0.99")} AS p99,
         CAST(SUM(calls) AS BIGINT) AS calls, CAST(SUM(tokens_in) AS BIGINT) AS tokens_in,
-        CAST(SUM(tokens_out) AS BIGINT) AS tokens_out, SUM(cost) AS cost
+        CAST(SUM(tokens_out) AS BIGINT) AS tokens_out, SUM(cost) AS cost,
+        SUM(CASE WHEN refused > 0 THEN 1 ELSE 0 END) AS refused, CAST(SUM(refused) AS BIGINT) AS refused_calls
     FROM placed GROUP BY variant_id)
 SELECT variant_id, total AS count, succeeded AS success_count, failed AS error_count,
     CAST(succeeded AS DOUBLE PRECISION) / NULLIF(succeeded + failed, 0) AS success_rate,
     CAST(failed AS DOUBLE PRECISION) / NULLIF(succeeded + failed, 0) AS error_rate,
+    refused AS refused_count, refused_calls,
+    CAST(refused AS DOUBLE PRECISION) / NULLIF(succeeded + failed, 0) AS refusal_rate,
     mean_ms AS latency_mean_ms, variance AS latency_variance_ms, p50 AS latency_p50_ms, p95 AS latency_p95_ms,
+    p99 AS latency_p99_ms,
     tokens_in, tokens_out, tokens_in + tokens_out AS tokens_total, cost, calls
 FROM counted ORDER BY variant_id"""
 
