@@ -6,6 +6,7 @@ Run it from the root of the repository.
 """
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -60,14 +61,17 @@ def main() -> int:
     write_rows(OUT / "signs.csv")
     large = Behaviour(latency_s=0.04, lognormal=0.4, answer=model(LARGE, "symbol"), seed=1)
     small = Behaviour(latency_s=0.012, lognormal=0.4, answer=model(SMALL, "I can't say."), seed=2)
-    with LoopbackLLM(large) as one, LoopbackLLM(small) as other:
-        os.environ["LARGE_URL"], os.environ["SMALL_URL"] = f"{one.url}/v1", f"{other.url}/v1"
+    judge = Behaviour(latency_s=0.008, lognormal=0.4, answer=prefer, seed=3)
+    with LoopbackLLM(large) as one, LoopbackLLM(small) as other, LoopbackLLM(judge) as third:
+        for name, server in (("LARGE", one), ("SMALL", other), ("JUDGE", third)):
+            os.environ[f"{name}_URL"] = f"{server.url}/v1"
         say(f"{ROWS:,} names of signs, split between two models")
         elspeth("run", f"{HERE}/split.yaml")
         elspeth("experiment", "status", "signs-split")
         say("the same names through both models: every row is compared with itself")
         elspeth("run", f"{HERE}/paired.yaml")
         say(f"the models were called {one.calls + other.calls:,} times: once per row, then twice per row")
+        say(f"and the judge {third.calls:,} times: about every pair in both orders")
     elspeth("experiment", "list")
     elspeth("experiment", "compare", "signs-split")
     elspeth("experiment", "compare", "signs-paired")
@@ -101,6 +105,17 @@ def model(knows: Mapping[str, str], otherwise: str) -> Callable[[Mapping[str, An
         return next((knows[word] for word in words if word in knows), otherwise)
 
     return answer
+
+
+def prefer(body: Mapping[str, Any]) -> str:
+    """A judge that knows more words than both; where it knows nothing it likes what stands first."""
+    text = str(body["messages"][-1]["content"])
+    name = text.split("The name is ")[1].split(".")[0]
+    said = [text.split(f"Answer {place}: ")[1].splitlines()[0] for place in (1, 2)]
+    right = next((LARGE[word] for word in name.replace("-", " ").split() if word in LARGE), None)
+    choice = "tie" if said[0] == said[1] else "2" if said[1] == right else "1"
+    (field,) = body["response_format"]["json_schema"]["schema"]["properties"]
+    return json.dumps({field: choice})
 
 
 def elspeth(*words: str) -> None:

@@ -1,5 +1,6 @@
 """Experiments whose runs are killed: what is added up must be what the rows say, whenever that was."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 from elspeth.api.experiments import compare_experiment
 from elspeth.api.verify import verify
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.testing.llm import Behaviour, LoopbackLLM
 
 PIPELINE = """
 source: {{plugin: csv, options: {{path: in.csv}}}}
@@ -30,6 +33,13 @@ experiment:
 sinks:
   output: {{plugin: csv, options: {{path: out/rows.csv}}}}
 """
+JUDGED = PIPELINE.format(mode="paired").replace(
+    "  metrics:",
+    """\
+  judge:
+    options: {model: judge, base_url: "SERVER/v1", criteria: The larger number is better., pool_size: 32}
+  metrics:""",
+)
 POINTS = [("sinks.flushed", 5), ("commit.end", 4)]
 
 
@@ -65,3 +75,40 @@ def test_killed_and_resumed_counts_nothing_twice(make_scene: Callable[..., Any],
         rows = sum(one["rows"] for one in told["variants"])
         assert rows == scene.outcome().outcomes["COMPLETED"] + sum(one["failed"] for one in told["variants"])
         assert verify(database=scene.url).ok
+
+
+def larger(body: Any) -> str:
+    """The answer whose number is larger, whichever stands first."""
+    answers = str(body["messages"][-1]["content"]).split("Answer ")[1:3]
+    first, second = (float(answer.split("'n': ")[1].split("}")[0]) for answer in answers)
+    (name,) = body["response_format"]["json_schema"]["schema"]["properties"]
+    return json.dumps({name: "tie" if first == second else "1" if first > second else "2"})
+
+
+def calls_on_record(url: str) -> tuple[int, int]:
+    """How many calls, and in how many states."""
+    db = LandscapeDB.from_url(url, create=False)
+    with db.engine.connect() as connection:
+        (found,) = connection.exec_driver_sql("SELECT COUNT(*), COUNT(DISTINCT state_id) FROM calls")
+    db.close()
+    return found[0], found[1]
+
+
+def test_a_judge_that_is_killed_goes_on_where_it_was(make_scene: Callable[..., Any]) -> None:
+    with LoopbackLLM(Behaviour(latency_s=0.005, jitter=1, answer=larger, seed=2)) as server:
+        scene = make_scene(JUDGED.replace("SERVER", server.url))
+        scene.run()
+        quiet, said = scene.outcome(), agree(scene.url)["judgements"][0]
+        whole = said["wins"] + said["ties"] + said["losses"]
+        assert (whole, said["unpaired"], said["failed"]) == (909, 91, 0)
+        for point, count in [("commit.begin", 4), ("publish.begin", 1)]:
+            scene.start_over()
+            assert scene.kill(point, count) != 0
+            agree(scene.url)
+            if scene.kill_resume("commit.end", 2) != 0:
+                scene.resume()
+            assert scene.outcome() == quiet
+            assert calls_on_record(scene.url) == (2 * whole, whole)
+            found = agree(scene.url)["judgements"][0]
+            assert {**found, "run_id": ""} == {**said, "run_id": ""}
+            assert verify(database=scene.url).ok

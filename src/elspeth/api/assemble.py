@@ -118,7 +118,6 @@ class _Assembler:
         self._problems += experiments.problems
         self._compile_conditions()
         self._refuse_what_comes_later()
-        self._limit_workers()
         graph = self._graph()
         self._check_outside(resuming=resuming)
         if self._problems or graph is None:
@@ -131,6 +130,7 @@ class _Assembler:
             plugin.on_error = item.on_error or QUARANTINE
         self._tell_sinks(graph)
         graph = self._varied(graph, experiments)
+        self._limit_workers()
         record = self._redactor.tree(self._loaded.resolved(), self._loaded.from_environment)
         plans, variant_configs = plans_of(experiments, record)
         assembly = Assembly(
@@ -140,13 +140,16 @@ class _Assembler:
             aggregations=self._aggregations,
             sinks=self._sinks,
             conditions=self._conditions,
-            pipeline_settings=settings,
+            pipeline_settings=settings.model_copy(
+                update={"coalesce": [*settings.coalesce, *experiments.joins]}
+            ),
             settings=record,
             node_configs=_node_configs(record) | variant_configs,
             config_hash=digest(record).hex(),
             pipeline=str(self._loaded.path),
             envelopes=envelopes,
             experiments=plans,
+            judged=experiments.judged,
         )
         return Assembled(self._loaded, assembly, self._url, self._redactor)
 
@@ -244,7 +247,8 @@ class _Assembler:
         graph = vary(graph, experiments.variations)
         for node_id, plugin in experiments.plugins.items():
             plugin.on_error = self._transforms[node_id.partition("@")[0]].on_error
-        self._transforms |= experiments.plugins
+        self._transforms |= experiments.plugins | experiments.judges
+        self._conditions |= experiments.gates
         for name in experiments.replaced():
             del self._transforms[name]
         for variation in experiments.variations:

@@ -7,9 +7,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from elspeth.contracts.errors import ElspethError, ExpressionError, Problem
+from elspeth.contracts.judging import WINNER
+from elspeth.contracts.schema import OBSERVED
 from elspeth.core.canonical import digest
-from elspeth.core.config import HASH_VERSION, ExperimentConfig, KeyPath, LoadedPipeline, TransformSettings
-from elspeth.core.dag import Variation
+from elspeth.core.config import (
+    HASH_VERSION,
+    CoalesceSettings,
+    ExperimentConfig,
+    KeyPath,
+    LoadedPipeline,
+    TransformSettings,
+)
+from elspeth.core.dag import EXPERIMENT, Judging, Variation
 from elspeth.core.expressions import Expression, compile_expression
 from elspeth.engine.executors.experiment import ExperimentPlan, overrides_json
 from elspeth.plugins.registry import PluginCatalog
@@ -17,10 +26,14 @@ from elspeth.plugins.registry import PluginCatalog
 
 @dataclass(slots=True)
 class Experiments:
-    """``plugins`` are those of the variants, by node; ``units`` the expressions, by the assigning node."""
+    """``plugins`` are those of the variants, by node; ``units`` the expressions, by the assigning node.
+
+    ``judges`` are the plugins that compare answers, by node.
+    """
 
     variations: list[Variation] = field(default_factory=list)
     plugins: dict[str, Any] = field(default_factory=dict)
+    judges: dict[str, Any] = field(default_factory=dict)
     units: dict[str, Expression | None] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -28,6 +41,33 @@ class Experiments:
     def conditions(self) -> dict[str, Expression]:
         """The unit expressions as conditions of their nodes: what they need is checked as for gates."""
         return {node: unit or compile_expression("True") for node, unit in self.units.items()}
+
+    @property
+    def gates(self) -> dict[str, Expression]:
+        """The conditions of the gates that judges need."""
+        return {
+            node: compile_expression(condition)
+            for judging in self._judgings()
+            for node, condition in judging.conditions.items()
+        }
+
+    @property
+    def joins(self) -> list[CoalesceSettings]:
+        """The joins that judges need."""
+        return [pair.settings for judging in self._judgings() for pair in judging.pairs]
+
+    @property
+    def judged(self) -> dict[str, tuple[str, str]]:
+        """Nodes whose outcomes are judgements: the experiment's assigning node, and the variant."""
+        return {
+            node: (f"{EXPERIMENT}:{judging.experiment.experiment_id}", pair.variant_id)
+            for judging in self._judgings()
+            for pair in judging.pairs
+            for node in (pair.whole, pair.judge)
+        }
+
+    def _judgings(self) -> list[Judging]:
+        return [one.judging for one in self.variations if one.judging is not None]
 
     def replaced(self) -> set[str]:
         """The transforms that are not in the graph any more: every row meets a variant."""
@@ -75,6 +115,7 @@ class _Preparation:
             self._varied[transform.name] = experiment.experiment_id
             self._made.variations.append(variation)
             self._made.plugins |= plugins
+            self._made.judges |= self._judges(variation)
             self._made.units[variation.node_id] = unit
         return self._made
 
@@ -135,6 +176,35 @@ class _Preparation:
             made[one.node_id] = one
         return made
 
+    def _judges(self, variation: Variation) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        judging, settings = variation.judging, variation.experiment.judge
+        if judging is None or settings is None:
+            return made
+        at: KeyPath = (*variation.key, "judge")
+        try:
+            plugin = self._catalog.transform(settings.plugin)
+        except ElspethError as error:
+            self._complain((*at, "plugin"), error.what, error.fix)
+            return made
+        for pair in judging.pairs:
+            try:
+                one = plugin(dict(settings.options))
+                promised = one.output_schema(OBSERVED).fields
+            except ValidationError as error:
+                self._made.problems += self._loaded.problems_of(error, plugin.options_model, (*at, "options"))
+                return made
+            except ElspethError as error:
+                self._complain((*at, "options"), error.what, error.fix)
+                return made
+            if WINNER not in {spec.name for spec in promised}:
+                what = f"{settings.plugin!r} judges nothing: it makes no field {WINNER!r}"
+                self._complain((*at, "plugin"), what, "take `llm_judge`, or a transform that declares it")
+                return made
+            one.node_id, one.on_error = pair.judge, variation.shadow_sink
+            made[pair.judge] = one
+        return made
+
     def _complain(self, at: KeyPath, what: str, fix: str) -> None:
         if not self._loaded.is_doubtful(at):
             self._made.problems.append(self._loaded.problem(at, what, fix))
@@ -176,6 +246,9 @@ def plans_of(
             "hash_version": HASH_VERSION,
             "nodes": variation.variants,
         }
+        if variation.judging is not None:
+            configs[node_id] = {**configs[node_id], "judges": _judges_of(variation.judging)}
+            configs |= _judging_configs(variation.judging, stored)
         for variant_id, node in variation.variants.items():
             configs[node] = {
                 **base,
@@ -195,7 +268,26 @@ def _recorded(experiment: ExperimentConfig, record: Mapping[str, Any]) -> dict[s
         {**variant.model_dump(mode="json"), "transform_overrides": safe["transform_overrides"]}
         for variant, safe in zip(experiment.variants, record["variants"], strict=True)
     ]
-    return {**experiment.model_dump(mode="json"), "variants": variants}
+    return {**experiment.model_dump(mode="json"), "variants": variants, "judge": record["judge"]}
+
+
+def _judges_of(judging: Judging) -> dict[str, Any]:
+    """Variant → the nodes where it is compared with the control."""
+    return {pair.variant_id: {"whole": pair.whole, "judge": pair.judge} for pair in judging.pairs}
+
+
+def _judging_configs(judging: Judging, stored: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    configs: dict[str, Mapping[str, Any]] = {}
+    for node in judging.nodes():
+        configs[node.node_id] = {**node.config, "experiment_id": stored["experiment_id"]}
+    for pair in judging.pairs:
+        # Options may hold secrets: what is recorded of them is safe.
+        configs[pair.judge] = {
+            **configs[pair.judge],
+            "options": stored["judge"]["options"],
+            "variant_id": pair.variant_id,
+        }
+    return configs
 
 
 def phase_of(stored: Mapping[str, Any], plugin: str, options: Mapping[str, Any]) -> str:

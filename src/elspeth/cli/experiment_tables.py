@@ -103,7 +103,9 @@ def _metric(one: MetricResult) -> RenderableType:
 def _variants(report: ExperimentReport) -> Table:
     """One column per variant."""
     variants = report.analysis.totals.variants
-    grid = table("", *(f"{printable(one.variant_id)}>" for one in variants))
+    grid = table("!", *(f"{printable(one.variant_id)}>" for one in variants))
+    for column in grid.columns[1:]:
+        column.no_wrap = False  # where it is narrow, figures go on in the next line
     for name, cells in words.figures(variants):
         grid.add_row(name, *cells)
     return grid

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elspeth.contracts.enums import EdgeMode, NodeType
+from elspeth.contracts.judging import FAILED
 from elspeth.contracts.plugins import (
     BatchTransform,
     ConcurrentTransform,
@@ -23,7 +24,7 @@ from elspeth.engine.executors.concurrent import ConcurrentStep, Flights, Inbox
 from elspeth.engine.executors.experiment import ExperimentPlan, ExperimentStep
 from elspeth.engine.executors.gate import Exit, GateStep, Route
 from elspeth.engine.executors.outcomes import Outcomes
-from elspeth.engine.executors.sightings import Lookout, VariantErrorExit, VariantOutcomes
+from elspeth.engine.executors.sightings import JudgedExit, Lookout, VariantErrorExit, VariantOutcomes
 from elspeth.engine.executors.sink import SinkStep
 from elspeth.engine.executors.source import SourceStep
 from elspeth.engine.executors.transform import TransformStep
@@ -42,7 +43,8 @@ class Assembly:
     ``conditions`` are those of gates and of aggregations' triggers, by node. ``settings`` and
     ``node_configs`` are what goes on record: JSON-able, secrets already replaced.
     ``envelopes`` names the sinks that get the error and the whole row instead of the row alone.
-    ``experiments`` are those that are at work, by the node that assigns.
+    ``experiments`` are those that are at work, by the node that assigns; ``judged`` has the nodes whose
+    outcomes are judgements of a variant, each with the node that assigns and the variant's id.
     """
 
     graph: Graph
@@ -58,6 +60,7 @@ class Assembly:
     pipeline: str = ""
     envelopes: frozenset[str] = field(default_factory=frozenset)
     experiments: Mapping[str, ExperimentPlan] = field(default_factory=dict)
+    judged: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 Holding = AggregationStep | CoalesceStep
@@ -120,6 +123,10 @@ class _Linker:
             lookout = Lookout(workshop, landscape.db, plan.experiment.experiment_id, nodes, plan.tally)
             self._lookouts[node_id] = lookout
             self._watched |= {node: (lookout, index) for index, node in enumerate(nodes)}
+        self._judged = {
+            node: (self._lookouts[assigning], variant)
+            for node, (assigning, variant) in assembly.judged.items()
+        }
         self._contexts = {
             node.node_id: PluginContext(landscape=landscape, run_id=workshop.run_id, node_id=node.node_id)
             for node in self._graph.nodes
@@ -237,6 +244,8 @@ class _Linker:
         outcomes.failed = self._error_exit_of(node_id)
         if isinstance(outcomes, VariantOutcomes):
             outcomes.watch(*self._watched[node_id])
+        if node_id in self._judged:
+            outcomes.following = JudgedExit(*self._judged[node_id], outcomes.following)
         return step
 
     def _gate(self, node_id: str) -> GateStep:
@@ -257,6 +266,10 @@ class _Linker:
             if copies:
                 self._routes.append((route, leaving))
         step.failed = self._error_exit_of(node_id)
+        if node_id in self._judged:
+            unpaired = step.routes["false"]
+            assert unpaired.target is not None
+            unpaired.target = JudgedExit(*self._judged[node_id], unpaired.target)
         return step
 
     def _experiment(self, node_id: str) -> ExperimentStep:
@@ -267,11 +280,11 @@ class _Linker:
         edges = {edge.to_node: edge for edge in self._moves(node_id)}
         named = {"experiment": plan.experiment.experiment_id, "phase": plan.phase}
         if plan.experiment.mode == "paired":
-            copies = [edges[node] for node in plan.variants.values()]
+            copies = [edge for edge in self._moves(node_id) if edge.mode is EdgeMode.COPY]
             exits = [self._exit(edge) for edge in copies]
             route = Route(node_id, exits, EdgeMode.COPY, {**named, "variants": list(plan.variants)})
             self._routes.append((route, copies))
-            step.variants = [route] * len(copies)
+            step.variants = [route] * len(plan.variants)
         else:
             for variant, node in plan.variants.items():
                 way = [self._exit(edges[node])]
@@ -300,7 +313,10 @@ class _Linker:
         for edge in self._graph.out_edges(node_id):
             if edge.mode is EdgeMode.DIVERT:
                 kind = VariantErrorExit if node_id in self._watched else ErrorExit
-                return kind(self._workshop, node_id, self._edge_ids[edge], edge.to_node, self._behind(edge))
+                target = self._behind(edge)
+                if node_id in self._judged:
+                    target = JudgedExit(*self._judged[node_id], target, said=FAILED)
+                return kind(self._workshop, node_id, self._edge_ids[edge], edge.to_node, target)
         return None
 
 

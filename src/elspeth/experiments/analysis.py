@@ -97,7 +97,9 @@ def analyse(
         totals=kept.totals,
         comparison=compare(experiment, kept.totals, final=final),
         way=way,
-        judgements=tuple(judgements(reader, together)) if experiment.mode == "paired" else (),
+        judgements=tuple(judgements(reader, together, from_rows=from_rows))
+        if experiment.mode == "paired"
+        else (),
     )
 
 

@@ -1,12 +1,16 @@
 """Pairs for a judge, and what judges said of them: who won, and how often the order decided."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
 from elspeth.contracts.errors import UsageError
-from elspeth.core.landscape.variants.rows import ExperimentReader, ExperimentRun, VariantRow
+from elspeth.contracts.judging import CONTROL, FAILED, FLIPPED, FLIPS, TIE, UNPAIRED, VARIANT, WINNER
+from elspeth.core.canonical import digest
+from elspeth.core.landscape.variants.rows import ExperimentReader, ExperimentRun, VariantRow, judge_name
+from elspeth.experiments.kept import read_recorded
 from elspeth.experiments.statistics.distributions import binomial_two_sided
 from elspeth.experiments.statistics.proportions import Share, wilson
 
@@ -38,7 +42,11 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one judging run said of one variant. ``flipped`` answers turned with the order, and are ties."""
+    """What a judge said of one variant. ``flipped`` answers turned with the order, and are ties.
+
+    ``run_id`` is the (newest) run in which it did. ``failed`` pairs could not be judged, of ``unpaired`` rows
+    an answer is missing: a variant had failed.
+    """
 
     variant_id: str
     judge: str
@@ -48,6 +56,7 @@ class Judgement:
     losses: int
     flipped: int
     failed: int
+    unpaired: int = 0
 
     @property
     def judged(self) -> int:
@@ -100,30 +109,72 @@ def compared(
                     yield row_no, base, variant_id, other
 
 
-def judgements(reader: ExperimentReader, runs: Sequence[ExperimentRun]) -> list[Judgement]:
-    """What judges said of these runs, the newest judging run of each variant and judge."""
+def judgements(
+    reader: ExperimentReader, runs: Sequence[ExperimentRun], *, from_rows: bool = False
+) -> list[Judgement]:
+    """What judges said of these runs: the experiment's own, all runs together, then others."""
+    return [*_own(reader, runs, from_rows=from_rows), *_others(reader, runs)]
+
+
+def _own(reader: ExperimentReader, runs: Sequence[ExperimentRun], *, from_rows: bool) -> Iterator[Judgement]:
+    """By the judges that were part of the runs. Judges that differ in their options are different ones."""
+    found: dict[tuple[str, str], tuple[str, str, Counter[str]]] = {}
+    for run in runs:
+        if not run.judges:
+            continue
+        settings = run.experiment["judge"]
+        last = None if from_rows else reader.recorded(run)
+        said = _said(reader, run) if last is None else read_recorded(last[1]).judged
+        name, key = judge_name(settings, settings["plugin"]), digest(settings).hex()
+        for variant in run.judges:
+            found.setdefault((variant, key), (name, run.run_id, Counter()))[2].update(said.get(variant, {}))
+    order = list(runs[0].nodes)
+    for (variant, _), (name, run_id, counts) in sorted(found.items(), key=lambda one: order.index(one[0][0])):
+        yield _judgement(variant, name, run_id, counts)
+
+
+def _said(reader: ExperimentReader, run: ExperimentRun) -> dict[str, Counter[str]]:
+    """Variant → what was said of it → how often, from the rows themselves."""
+    found: dict[str, Counter[str]] = {}
+    of = {node: variant for variant, nodes in run.judges.items() for node in nodes.values()}
+    gates = {nodes["whole"] for nodes in run.judges.values()}
+    for row in reader.rows(replace(run, nodes={node: node for node in of}), with_data=True):
+        counts = found.setdefault(of[row.node_id], Counter())
+        if row.node_id not in gates:
+            if row.status in ("completed", "failed"):
+                after = row.after or {}
+                counts[FAILED if row.status == "failed" else str(after.get(WINNER))] += 1
+                counts[FLIPS] += after.get(FLIPPED) is True
+        elif not {CONTROL, VARIANT} <= (row.before or {}).keys():  # else it is with the judge
+            counts[UNPAIRED] += 1
+    return found
+
+
+def _judgement(variant: str, judge: str, run_id: str, counts: Mapping[str, int]) -> Judgement:
+    wins, ties, losses, flipped, unpaired = (
+        counts.get(name, 0) for name in (VARIANT, TIE, CONTROL, FLIPS, UNPAIRED)
+    )
+    # A judge that says nothing that is known has not judged.
+    failed = sum(counts.values()) - wins - ties - losses - flipped - unpaired
+    return Judgement(variant, judge, run_id, wins, ties, losses, flipped, failed, unpaired)
+
+
+def _others(reader: ExperimentReader, runs: Sequence[ExperimentRun]) -> list[Judgement]:
+    """By runs that judged the pairs afterwards: the newest of each variant and judge."""
     known = {run.run_id for run in runs}
     found: dict[tuple[str, str], Judgement] = {}
     for judging, judge in reader.judging_runs():
-        here: dict[str, dict[str, int]] = {}
+        here: dict[str, Counter[str]] = {}
         for row in reader.rows(judging, with_data=True):
             pair = row.after or row.before or {}
             mine = pair.get("experiment_id") == runs[0].experiment_id and pair.get("experiment_run") in known
             if not mine:
                 continue
-            counts = here.setdefault(str(pair.get("variant_id")), {})
-            said = "failed" if row.status == "failed" else str(pair.get("judge_winner"))
-            counts[said] = counts.get(said, 0) + 1
-            if pair.get("judge_flipped") is True:
-                counts["flipped"] = counts.get("flipped", 0) + 1
+            counts = here.setdefault(str(pair.get("variant_id")), Counter())
+            counts[FAILED if row.status == "failed" else str(pair.get(WINNER))] += 1
+            counts[FLIPS] += pair.get(FLIPPED) is True
         for variant, counts in here.items():
-            found.setdefault(
-                (variant, judge),
-                Judgement(
-                    variant, judge, judging.run_id,
-                    *(counts.get(name, 0) for name in ("variant", "tie", "control", "flipped", "failed")),
-                ),
-            )  # fmt: skip
+            found.setdefault((variant, judge), _judgement(variant, judge, judging.run_id, counts))
     return list(found.values())
 
 

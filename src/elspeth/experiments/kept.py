@@ -1,7 +1,7 @@
 """Totals as they are kept: by the engine with every commit, and by whoever added up what it had not."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from pydantic import TypeAdapter
@@ -25,6 +25,8 @@ class Recorded:
     reasons: Mapping[str, Mapping[str, int]]
     metrics: str
     totals: Totals | None
+    judged: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Variant → what a judge said of its answers → how often."""
 
 
 @dataclass(frozen=True, slots=True)

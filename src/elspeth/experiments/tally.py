@@ -13,6 +13,7 @@ from elspeth.core.landscape.variants.readings import (
     read_readings,
     reading_names,
 )
+from elspeth.engine.executors.sightings import Counted
 from elspeth.experiments import columns as packing
 from elspeth.experiments.columns import FAILED, LATENCY, PAIR, UNIT, USED, VARIANT, unpack
 from elspeth.experiments.kept import Recorded, metrics_key, read_recorded, write_recorded
@@ -52,7 +53,7 @@ class VariantTally:
         self._calls: CallSums
         self._redacted: Callable[[str], str] = str
 
-    def begin(self, db: "LandscapeDB", run_id: str, run_no: int) -> tuple[Sequence[int], int, int] | None:
+    def begin(self, db: "LandscapeDB", run_id: str, run_no: int) -> Counted | None:
         """Go on with what is on record: see `Tally`."""
         self._run_id, self._run_no = run_id, run_no
         self._calls = CallSums(db, run_id)
@@ -71,7 +72,7 @@ class VariantTally:
             names = reading_names(db, run_no, self._experiment.experiment_id)
             for piece in read_readings(db, run_no, self._experiment.experiment_id, names, commit_no):
                 self._merging.add({name: unpack(data) for name, data in piece.items()})
-        return recorded.assigned, recorded.unexposed, recorded.unassigned
+        return Counted(recorded.assigned, recorded.unexposed, recorded.unassigned, recorded.judged)
 
     def commit(self, commit_no: int, sightings: "Sightings") -> Iterable[tuple[str, tuple[Any, ...]]]:
         """Rows for `experiment_readings` and `experiment_totals`."""
@@ -87,7 +88,7 @@ class VariantTally:
             totals = self._merging.totals(sightings.underway, self._reasons)
         now = Recorded(
             list(sightings.assigned), sightings.unexposed, sightings.unassigned, self._reasons,
-            metrics_key(self._experiment), totals,
+            metrics_key(self._experiment), totals, sightings.judged,
         )  # fmt: skip
         yield "experiment_totals", (*key, commit_no, write_recorded(now))
 

@@ -3,7 +3,7 @@
 from elspeth.core.config.assigning import Assigner
 from elspeth.core.config.buckets import HASH_VERSION, bucket_of, exposure_bucket
 from elspeth.core.config.document import KeyPath
-from elspeth.core.config.experiments import ExperimentConfig, MetricConfig, VariantConfig
+from elspeth.core.config.experiments import ExperimentConfig, JudgeConfig, MetricConfig, VariantConfig
 from elspeth.core.config.json_schema import pipeline_json_schema
 from elspeth.core.config.loaded import LoadedPipeline
 from elspeth.core.config.loader import Draft, draft_pipeline, load_pipeline
@@ -27,6 +27,7 @@ __all__ = [
     "Draft",
     "ExperimentConfig",
     "GateSettings",
+    "JudgeConfig",
     "KeyPath",
     "LoadedPipeline",
     "MetricConfig",

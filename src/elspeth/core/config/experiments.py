@@ -130,6 +130,13 @@ class MetricConfig(Settings):
         return self
 
 
+class JudgeConfig(Settings):
+    """Who compares the answers of a paired experiment, row by row, while it runs."""
+
+    plugin: Text = Field("llm_judge", description="A transform that says which of two answers is better.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Its options.")
+
+
 class ExperimentConfig(Settings):
     """A comparison of variants of one transform on the same stream of rows."""
 
@@ -168,6 +175,9 @@ class ExperimentConfig(Settings):
     metrics: list[MetricConfig] = Field(
         default_factory=list, strict=False, description="What is measured per variant."
     )
+    judge: JudgeConfig | None = Field(
+        None, description="With `mode: paired`: who says of each row which answer is better."
+    )
 
     @field_validator("experiment_id", mode="after")
     @classmethod
@@ -190,6 +200,12 @@ class ExperimentConfig(Settings):
                 f"control {self.control!r} is not one of the variants",
                 fix=f"choose one of {', '.join(ids)}",
                 at=("control",),
+            )
+        if self.judge is not None and self.mode != "paired":
+            raise broken_rule(
+                "a judge compares two answers to one row, and `mode: split` gives each row one",
+                fix="write `mode: paired`, or take the judge out",
+                at=("judge",),
             )
         if _hundredths(self.exposure) % 1:
             raise broken_rule(

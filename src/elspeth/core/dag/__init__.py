@@ -4,6 +4,7 @@ from elspeth.core.dag.build import build_graph, check_without_wires
 from elspeth.core.dag.contracts import PluginSchemas, TransformSchemas
 from elspeth.core.dag.graph import DISCARD, QUARANTINE, Edge, Graph, Node
 from elspeth.core.dag.joins import JoinMap
+from elspeth.core.dag.judging import Judging
 from elspeth.core.dag.variants import EXPERIMENT, UNEXPOSED, Variation, check_varied, vary
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Edge",
     "Graph",
     "JoinMap",
+    "Judging",
     "Node",
     "PluginSchemas",
     "TransformSchemas",

@@ -12,6 +12,7 @@ from elspeth.core.config import ExperimentConfig, LoadedPipeline
 from elspeth.core.dag.contracts import PluginSchemas, check_contracts
 from elspeth.core.dag.flow import in_flow_order
 from elspeth.core.dag.graph import Edge, Graph, Node
+from elspeth.core.dag.judging import JudgedPair, Judging
 from elspeth.core.dag.problems import KeyPath, Problems
 from elspeth.core.expressions import Expression
 
@@ -61,6 +62,20 @@ class Variation:
         )
 
     @property
+    def judging(self) -> Judging | None:
+        """The judge behind the variants, if there is one."""
+        experiment = self.experiment
+        if experiment.judge is None:
+            return None
+        pairs = tuple(
+            JudgedPair(experiment.experiment_id, variant, node)
+            for variant, node in self.variants.items()
+            if node in self.shadows
+        )
+        control = self.variants[experiment.control_id]
+        return Judging(experiment, control, self.shadow_sink, pairs, self.key)
+
+    @property
     def partial(self) -> bool:
         """Whether some rows take no part."""
         return self.experiment.exposure < 100
@@ -108,6 +123,8 @@ def _nodes(variation: Variation, base: Node) -> Iterator[Node]:
         yield Node(node_id, base.node_type, base.plugin_name, varied, 0, (*variation.key, "variants", index))
     if variation.shadows:
         yield Node(variation.shadow_sink, NodeType.SINK, "null", {"automatic": True}, 0, variation.key)
+    if variation.judging is not None:
+        yield from variation.judging.nodes()
 
 
 def _edges(variation: Variation, edge: Edge) -> Iterator[Edge]:
@@ -123,9 +140,13 @@ def _edges(variation: Variation, edge: Edge) -> Iterator[Edge]:
     if edge.mode is EdgeMode.DIVERT:
         # What can't be assigned (a unit that is null) ends where the transform's errors end.
         yield replace(edge, from_node=variation.node_id)
+    judging = variation.judging if edge.mode is not EdgeMode.DIVERT else None
     for node_id in variation.variants.values():
         if node_id in variation.shadows:
-            yield replace(edge, from_node=node_id, to_node=variation.shadow_sink, branch="")
+            if judging is None:
+                yield replace(edge, from_node=node_id, to_node=variation.shadow_sink, branch="")
+        elif judging is not None:
+            yield from judging.leading_on(edge)
         else:
             yield replace(edge, from_node=node_id)
 
@@ -136,5 +157,7 @@ def _routes(variation: Variation) -> Iterator[Edge]:
             yield Edge(variation.node_id, node_id, PAIRED, EdgeMode.COPY, variant_id)
         else:
             yield Edge(variation.node_id, node_id, variant_id, EdgeMode.MOVE)
+    if variation.judging is not None:
+        yield from variation.judging.edges(variation.node_id, PAIRED)
     if variation.partial:
         yield Edge(variation.node_id, variation.transform, UNEXPOSED, EdgeMode.MOVE)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from elspeth.contracts.judging import FLIPPED, FLIPS, UNPAIRED, WINNER
 from elspeth.contracts.plugins import Row
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.variants.readings import units_of_rows
@@ -22,13 +23,18 @@ Sighting = tuple[int, bytes, int, int, int, int, int, "Row | None", bool, int]
 out (None: it failed, or gave no single row), whether it failed, and how long it took in µs."""
 
 
+Judged = Mapping[str, Mapping[str, int]]
+"""Variant → what was said of its answers (who won, or else: see `contracts.judging`) → how often."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sightings:
     """What was seen since the last commit, and what stands at this one.
 
     ``assigned`` are rows per variant, ``unexposed`` rows that took no part, ``unassigned`` those
     without a unit, all since the run began. ``underway`` are index of the variant and unit of the
-    rows that have been assigned and have not come out.
+    rows that have been assigned and have not come out. ``judged`` counts what a judge said of each
+    variant, since the run began.
     """
 
     seen: Sequence[Sighting]
@@ -36,16 +42,24 @@ class Sightings:
     unexposed: int
     unassigned: int
     underway: Sequence[tuple[int, bytes]]
+    judged: Judged
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted up to the commit that a resumed run goes on from: see `Sightings`."""
+
+    assigned: Sequence[int]
+    unexposed: int
+    unassigned: int
+    judged: Judged
 
 
 class Tally(Protocol):
     """Adds sightings up. One per experiment and run; called on the engine's thread only."""
 
-    def begin(self, db: LandscapeDB, run_id: str, run_no: int) -> tuple[Sequence[int], int, int] | None:
-        """Go on with what is on record: rows assigned per variant, unexposed, unassigned.
-
-        None where nothing is.
-        """
+    def begin(self, db: LandscapeDB, run_id: str, run_no: int) -> Counted | None:
+        """Go on with what is on record; None where nothing is."""
 
     def commit(self, commit_no: int, sightings: Sightings) -> Iterable[tuple[str, tuple[Any, ...]]]:
         """Rows for tables of the landscape, to be written with this commit."""
@@ -70,6 +84,12 @@ class Lookout:
         self.assigned = [0] * len(nodes)
         self.unexposed = 0
         self.unassigned = 0
+        self._judged: dict[str, dict[str, int]] = {}
+
+    def judge(self, variant_id: str, said: str) -> None:
+        """Something was said of a pair of answers."""
+        counts = self._judged.setdefault(variant_id, {})
+        counts[said] = counts.get(said, 0) + 1
 
     def see(self, index: int, token: LiveToken, row: Row | None, attempt: int, *, failed: bool) -> None:
         """A token has come out of the variant with this index, at the last step of its path."""
@@ -103,9 +123,12 @@ class Lookout:
         if not self._begun:
             self._begin()
         underway = self._underway()
-        counts = (*self.assigned, self.unexposed, self.unassigned)
+        said = sum(count for of in self._judged.values() for count in of.values())
+        counts = (*self.assigned, self.unexposed, self.unassigned, said)
         if self._seen or counts != self._told:
-            now = Sightings(self._seen, self.assigned, self.unexposed, self.unassigned, underway)
+            now = Sightings(
+                self._seen, self.assigned, self.unexposed, self.unassigned, underway, self._judged
+            )
             for table, row in self._tally.commit(commit_no, now):
                 self._workshop.pending.put(table, row)
             self._seen, self._told = [], counts
@@ -114,8 +137,9 @@ class Lookout:
         self._begun = True
         before = self._tally.begin(self._db, self._workshop.run_id, self._workshop.run_no)
         if before is not None:
-            assigned, self.unexposed, self.unassigned = before
-            self.assigned = [old + new for old, new in zip(assigned, self.assigned, strict=True)]
+            self.unexposed, self.unassigned = before.unexposed, before.unassigned
+            self.assigned = [old + new for old, new in zip(before.assigned, self.assigned, strict=True)]
+            self._judged = {variant: dict(counts) for variant, counts in before.judged.items()}
 
     def _underway(self) -> list[tuple[int, bytes]]:
         """The rows on their way; what is known of the others is forgotten."""
@@ -143,6 +167,29 @@ class VariantExit:
         made = token.path.step
         if made is not None:  # else it is one of several rows that the variant gave: noted as one
             self._lookout.see(self._index, token, token.row, made.attempt, failed=False)
+        return self._following
+
+
+class JudgedExit:
+    """What follows where answers are compared: notes what was said, and passes the token on.
+
+    ``said`` is for exits at which the row does not say it: a judge that failed. A row on which there is no
+    word of a judge is one that an answer is missing of.
+    """
+
+    def __init__(self, lookout: Lookout, variant_id: str, following: Step, said: str = "") -> None:
+        self._lookout = lookout
+        self._variant_id = variant_id
+        self._following = following
+        self._said = said
+
+    def step(self, token: LiveToken) -> Step:
+        """Note it."""
+        row = token.row
+        said = self._said or (str(row[WINNER]) if WINNER in row else UNPAIRED)
+        self._lookout.judge(self._variant_id, said)
+        if not self._said and row.get(FLIPPED) is True:
+            self._lookout.judge(self._variant_id, FLIPS)
         return self._following
 
 

@@ -93,6 +93,7 @@ def _judgement(one: Judgement) -> dict[str, Any]:
         "flip_rate": rate,
         "flip_rate_95": None if rate is None else [low, high],
         "failed": one.failed,
+        "unpaired": one.unpaired,
     }
 
 

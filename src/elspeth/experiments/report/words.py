@@ -68,7 +68,9 @@ def judgement(one: Judgement) -> str:
             f" (sign test p {p_value(one.p)}); {share:.1%} of {one.judged:,} judgements turned with the order"
             f" [{low:.1%}, {high:.1%}] and are ties"
         )
-    return f"{said}; {one.failed:,} could not be judged" if one.failed else said
+    if one.failed:
+        said += f"; {one.failed:,} could not be judged"
+    return f"{said}; of {one.unpaired:,} rows an answer is missing" if one.unpaired else said
 
 
 def figures(variants: Sequence[VariantTotals]) -> list[tuple[str, list[str]]]:

@@ -111,6 +111,10 @@ class BaseLLMTransform(BaseTransform):
         text: str | None = self.options.prompt_template  # type: ignore[attr-defined]
         return text
 
+    def shown(self, row: Row) -> Row:
+        """What of a row prompts are made of."""
+        return row
+
     def response_field(self) -> str:
         """The field for the answer."""
         name: str = self.options.response_field  # type: ignore[attr-defined]
@@ -147,7 +151,7 @@ class BaseLLMTransform(BaseTransform):
         if self._output is None:
             raise PluginError(f"{self.name} has no output", fix="call connect_output() before accept()")
         running = self._running or self._start(ctx)
-        work = RowWork.of(row, ctx, self.node_id or self.name)
+        work = RowWork.of(row, ctx, self.node_id or self.name, self.shown(row))
         with self._idle:
             self._open[id(work)] = work
         self._metrics.rows_accepted += 1

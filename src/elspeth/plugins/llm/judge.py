@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, model_validator
 
+from elspeth.contracts.judging import CONTROL, FLIPPED, INPUT, TIE, VARIANT, WINNER
 from elspeth.contracts.plugins import Row
 from elspeth.contracts.results import TransformResult
 from elspeth.contracts.schema import FieldSpec, FieldType, PluginSchema
@@ -13,9 +14,8 @@ from elspeth.plugins.llm.transform import LLMOptions, LLMTransform
 from elspeth.plugins.llm.work import RowWork
 from elspeth.plugins.transforms.schema_changes import with_fields
 
-CONTROL, VARIANT, TIE = "control", "variant", "tie"
-WINNER, FLIPPED = "judge_winner", "judge_flipped"
 _ORDERS = {"judge_control_first": (CONTROL, VARIANT), "judge_variant_first": (VARIANT, CONTROL)}
+_ANSWERS = frozenset({CONTROL, VARIANT})
 _PROMPT = """\
 {{ lookup.criteria }}
 {% if row.input is defined %}
@@ -81,7 +81,8 @@ def _ordered(prompt: str, order: tuple[str, str], answer: Any) -> str:
 class LLMJudge(LLMTransform):
     """Ask a model which answer of a pair is better, in both orders; contradicting itself is a tie.
 
-    Rows hold ``control`` and ``variant``, as `elspeth experiment pairs` writes them.
+    Rows hold ``control`` and ``variant``, as the ``judge`` of an experiment gets them, and as
+    `elspeth experiment pairs` writes them.
     """
 
     name: ClassVar[str] = "llm_judge"
@@ -93,10 +94,24 @@ class LLMJudge(LLMTransform):
         found = super().output_schema(incoming)
         return with_fields(found, [FieldSpec(WINNER, FieldType.STR), FieldSpec(FLIPPED, FieldType.BOOL)])
 
+    def shown(self, row: Row) -> Row:
+        """Of the answers only what is not in the input: where none is named a judge sees all of both."""
+        incoming = row.get(INPUT)
+        if self.options.answer is not None or not isinstance(incoming, Mapping):
+            return row
+        return {name: made(incoming, of) if name in _ANSWERS else of for name, of in row.items()}
+
     def _emit(self, work: RowWork, result: TransformResult | BaseException) -> None:
         if isinstance(result, TransformResult) and result.row is not None:
             result = TransformResult.success(judged(result.row))
         super()._emit(work, result)
+
+
+def made(incoming: Mapping[str, Any], answer: Any) -> Any:
+    """What an answer adds to the row that came in, or changes of it."""
+    if not isinstance(answer, Mapping):
+        return answer
+    return {name: of for name, of in answer.items() if name not in incoming or incoming[name] != of}
 
 
 def judged(row: Row) -> Row:

@@ -72,7 +72,7 @@ class Asking:
         return found
 
     def _messages(self, query: Query, work: RowWork) -> list[Message]:
-        turns = query.messages(work.row)
+        turns = query.messages(work.shown)
         if query.form is not None and self.instruct:
             instruction = query.form.instruction()
             if turns[0]["role"] == "system":

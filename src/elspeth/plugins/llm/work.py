@@ -25,19 +25,21 @@ class RowWork:
     token: AnyToken
     run_id: str
     state_id: str
+    shown: Row
+    """What prompts are made of."""
     open: int = 0
     answers: dict[str, tuple[Answer, Any]] = field(default_factory=dict)
     failures: dict[str, dict[str, Any]] = field(default_factory=dict)
     accepted_at: float = field(default_factory=time.perf_counter)
 
     @classmethod
-    def of(cls, row: Row, ctx: PluginContext, node_id: str) -> "RowWork":
+    def of(cls, row: Row, ctx: PluginContext, node_id: str, shown: Row) -> "RowWork":
         """A row as it comes from the engine. Without a state the token and the node name its place."""
         token = ctx.token
         if token is None:
             raise ValueError("a concurrent transform needs to know the row's token: PluginContext(token=…)")
         state_id = ctx.state_id or f"{token.token_id}-{ctx.node_id or node_id}.{ctx.attempt}"
-        return cls(row, token, ctx.run_id, state_id)
+        return cls(row, token, ctx.run_id, state_id, shown)
 
     @property
     def place(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -83,6 +83,8 @@ class ExperimentRun:
     transform: str
     phase: str
     nodes: Mapping[str, str]
+    judges: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Variant → its nodes ``whole`` (the gate that stops rows that lack an answer) and ``judge``."""
 
     @property
     def experiment_id(self) -> str:
@@ -123,9 +125,15 @@ class ExperimentReader:
             return [_experiment_run(row) for row in connection.execute(_EXPERIMENTS).mappings()]
 
     def judging_runs(self) -> list[tuple[ExperimentRun, str]]:
-        """Runs in which a judge compared answers, newest first (as if it was a variant), and its name."""
+        """Runs in which a judge compared answers, newest first (as if it was a variant), and its name.
+
+        Not those of judges that experiments have themselves: see `ExperimentRun.judges`.
+        """
         with self._db.reading() as connection:
-            return [_judging_run(row) for row in connection.execute(_JUDGING).mappings()]
+            rows = connection.execute(_JUDGING).mappings()
+            return [
+                _judging_run(row) for row in rows if "experiment_id" not in orjson.loads(row["config_json"])
+            ]
 
     def assigned(self, runs: Collection[ExperimentRun]) -> dict[str, int]:
         """Variant → assigned rows, counted in the database. All of one experiment."""
@@ -332,12 +340,18 @@ def _experiment_run(row: RowMapping) -> ExperimentRun:
         nodes={
             one["variant_id"]: config["nodes"][one["variant_id"]] for one in config["experiment"]["variants"]
         },
+        judges=config.get("judges", {}),
     )
 
 
+def judge_name(config: Mapping[str, Any], otherwise: str) -> str:
+    """What a judge is called: by its model, where it has one."""
+    options = config.get("options", {})
+    return str(options.get("model") or options.get("deployment_name") or otherwise)
+
+
 def _judging_run(row: RowMapping) -> tuple[ExperimentRun, str]:
-    options = orjson.loads(row["config_json"]).get("options", {})
-    judge = str(options.get("model") or options.get("deployment_name") or row["node_id"])
+    judge = judge_name(orjson.loads(row["config_json"]), row["node_id"])
     run = ExperimentRun(
         row["run_no"], row["run_id"], row["status"], str(row["started_at"]), {}, row["node_id"], "",
         {"judge": row["node_id"]},
