@@ -24,7 +24,7 @@ from elspeth.api.experiments import compare_experiment
 from elspeth.api.run import run
 from elspeth.core.config import ExperimentConfig
 from elspeth.core.config.assigning import Assigner
-from elspeth.experiments.columns import FAILED, LATENCY, UNIT, VARIANT
+from elspeth.core.landscape.variants.packing import FAILED, LATENCY, UNIT, VARIANT
 from elspeth.experiments.kept import Recorded, metrics_key, write_recorded
 from elspeth.experiments.merging import Merging
 from elspeth.experiments.metrics import compile_metrics

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from elspeth.core.landscape.variants.packing import FAILED, LATENCY, PAIR, UNIT, USED, VARIANT
 from elspeth.core.landscape.variants.readings import NO_USAGE
 from elspeth.core.landscape.variants.rows import ExperimentReader, ExperimentRun
-from elspeth.experiments.columns import FAILED, LATENCY, PAIR, UNIT, USED, VARIANT, unpack
+from elspeth.experiments.columns import unpack
 from elspeth.experiments.kept import Recorded
 from elspeth.experiments.merging import USAGE_COLUMNS
 from elspeth.experiments.metrics import Metric

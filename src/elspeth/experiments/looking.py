@@ -8,9 +8,9 @@ from typing import Any
 from elspeth.core.canonical import digest
 from elspeth.core.clock import Clock
 from elspeth.core.config import ExperimentConfig
+from elspeth.core.landscape.variants.packing import EXPRESSION, LATENCY, UNIT, VARIANT
 from elspeth.core.landscape.variants.rows import ExperimentReader, ExperimentRun
 from elspeth.experiments.column_readings import Noted, joined, names_of, read_columns
-from elspeth.experiments.columns import EXPRESSION, LATENCY, UNIT, VARIANT
 from elspeth.experiments.kept import Kept, metrics_key, read_kept, read_recorded, write_kept
 from elspeth.experiments.metrics import Metric, compile_metrics
 from elspeth.experiments.readings import read

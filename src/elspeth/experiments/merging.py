@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from elspeth.core.config import ExperimentConfig
+from elspeth.core.landscape.variants.packing import FAILED, LATENCY, PAIR, UNIT, USED, VARIANT
 from elspeth.core.landscape.variants.readings import NO_USAGE
-from elspeth.experiments.columns import FAILED, LATENCY, PAIR, UNIT, USED, VARIANT
 from elspeth.experiments.metrics import Metric
 from elspeth.experiments.pair_merging import MergedPairs
 from elspeth.experiments.statistics.distributions import library

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from elspeth.core.config import ExperimentConfig
 from elspeth.core.expressions import EVALUATION_ERRORS, Expression
+from elspeth.core.landscape.variants import packing
+from elspeth.core.landscape.variants.packing import FAILED, LATENCY, PAIR, UNIT, USED, VARIANT
 from elspeth.core.landscape.variants.readings import (
     NO_USAGE,
     CallSums,
@@ -14,8 +16,7 @@ from elspeth.core.landscape.variants.readings import (
     reading_names,
 )
 from elspeth.engine.executors.sightings import Counted
-from elspeth.experiments import columns as packing
-from elspeth.experiments.columns import FAILED, LATENCY, PAIR, UNIT, USED, VARIANT, unpack
+from elspeth.experiments.columns import unpack
 from elspeth.experiments.kept import Recorded, metrics_key, read_recorded, write_recorded
 from elspeth.experiments.merging import USAGE_COLUMNS, Merging, Reasons
 from elspeth.experiments.metrics import (

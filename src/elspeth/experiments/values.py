@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from elspeth.experiments.columns import EXPRESSION
+from elspeth.core.landscape.variants.packing import EXPRESSION
 from elspeth.experiments.metrics import Metric
 from elspeth.experiments.statistics.distributions import library
 

@@ -15,6 +15,8 @@ from elspeth.core.landscape.reading.assembling import assemble
 from elspeth.core.landscape.reading.lineage import NodeStateRecord, RowLineage, TokenLineage
 from elspeth.core.landscape.reading.stored import PathCache
 from elspeth.core.landscape.records import EdgeRecord, ErrorRecord, RunRecord
+from elspeth.core.landscape.tables import experiment_readings_table
+from elspeth.core.landscape.variants.packing import values_in
 
 Values = tuple[Any, ...]
 Record = tuple[str, Values]
@@ -22,7 +24,10 @@ Record = tuple[str, Values]
 
 _BATCH = 2_000
 _NEW_ROWS = ("expand", "join", "batch")
-_FIRST = ("runs", "nodes", "edges", "experiment_assignments", "batches", "calls", "artifacts", "run_events")
+_FIRST = (
+    "runs", "nodes", "edges", "experiment_assignments", "experiment_readings", "experiment_totals", "batches",
+    "calls", "artifacts", "run_events",
+)  # fmt: skip
 _MEMBERS = text(
     """SELECT b.batch_id, m.row_no, m.token_no, m.ordinal, t.token_alias FROM batch_tokens m
     JOIN batches b ON b.run_no = m.run_no AND b.batch_no = m.batch_no
@@ -66,7 +71,8 @@ def unfinished(run: RunRecord) -> bool:
 
 
 def _of_table(connection: Connection, run: RunRecord, table: Table) -> Iterator[Values]:
-    convert: list[Callable[[Any], Any]] = [_as_text if is_binary(c.type) else _plain for c in table.columns]
+    binary = values_in if table is experiment_readings_table else _as_text
+    convert: list[Callable[[Any], Any]] = [binary if is_binary(c.type) else _plain for c in table.columns]
     by_id = "run_id" in table.columns
     chosen = [i for i, c in enumerate(table.columns) if c.name not in ("run_no", "batch_no")]
     where = table.c.run_id == run.run_id if by_id else table.c.run_no == run.run_no

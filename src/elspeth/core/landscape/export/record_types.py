@@ -9,7 +9,11 @@ from sqlalchemy import BigInteger, Float, Integer, LargeBinary, Table
 from sqlalchemy.sql.type_api import TypeEngine
 
 from elspeth.core.landscape import schema
-from elspeth.core.landscape.tables import run_events_table
+from elspeth.core.landscape.tables import (
+    experiment_readings_table,
+    experiment_totals_table,
+    run_events_table,
+)
 from elspeth.core.landscape.types import UtcDateTime
 
 Kind = Literal["text", "int", "float", "time", "data"]
@@ -45,6 +49,8 @@ _TABLES = (
     schema.batches_table,
     schema.artifacts_table,
     schema.experiment_assignments_table,
+    experiment_readings_table,
+    experiment_totals_table,
     run_events_table,
 )
 _VIEWS = (
@@ -59,6 +65,7 @@ _VIEWS = (
     (schema.batch_members_table, ()),
 )
 _INNER = ("run_no", "batch_no")
+_VALUES = ("data",)  # of tables: what is written as the values that the bytes hold
 
 
 def _kind(given: TypeEngine[object]) -> Kind:
@@ -84,7 +91,7 @@ def _columns(table: Table, data: Collection[str] = ()) -> tuple[Column, ...]:
 
 
 RECORD_TYPES: Mapping[str, RecordType] = MappingProxyType(
-    {str(table.name): RecordType(str(table.name), _columns(table), table) for table in _TABLES}
+    {str(table.name): RecordType(str(table.name), _columns(table, _VALUES), table) for table in _TABLES}
     | {
         str(view.name): RecordType(
             str(view.name), (*_columns(view, ("reason",)), *(Column(name, "data") for name in data))
@@ -96,7 +103,7 @@ RECORD_TYPES: Mapping[str, RecordType] = MappingProxyType(
 
 What a row held is in ``source_data``, ``start_data`` (of tokens that brought a row of their own: expand,
 join, batch), ``input_data`` (only where it is not what was there before) and ``output_data`` (only where
-the step changed it: where the hashes differ).
+the step changed it: where the hashes differ). ``data`` of ``experiment_readings`` is the list of its values.
 """
 
 
