@@ -78,4 +78,4 @@ def test_a_control_that_got_no_rows() -> None:
     result = compare(CONFIG, found, final=True).results[0]
     assert result.estimate.effect is None
     assert result.estimate.problem == "a mean needs two values each, there are 0 and 2"
-    assert (result.control_value, result.variant_value, result.without) == (None, 1.5, 1)
+    assert (result.control_value, result.variant_value, result.without) == (None, 1.5, (0, 1))

@@ -15,6 +15,7 @@ from elspeth.core.landscape.recorder import LandscapeRecorder
 from elspeth.core.landscape.variants.rows import ExperimentReader
 from elspeth.experiments import looking
 from elspeth.experiments.analysis import analyse
+from elspeth.experiments.report.words import remarks
 from elspeth.experiments.statistics.proportions import Share, wilson
 from elspeth.testing.llm import REFUSALS, Behaviour, LoopbackLLM
 
@@ -26,6 +27,7 @@ EVERYTHING: list[dict[str, Any]] = [
     {"name": "right", "value": "10 / row['size'] > 2", "type": "proportion"},
     {"name": "middle", "value": "row['size'] + row['id'] % 7 / 7", "type": "quantile", "q": 0.5},
     {"name": "slow", "value": "state.duration_ms", "type": "quantile", "q": 0.9},
+    {"name": "paced", "value": "state.duration_ms + row['size']"},
     {"name": "tries", "value": "state.attempt if state.failed else 0"},
     {"name": "cost", "value": "usage.cost", "type": "ratio", "per": "rows"},
 ]
@@ -107,17 +109,50 @@ def test_a_run_that_was_stopped_often_counts_nothing_twice(
     assert report.ok
 
 
+def test_a_variant_whose_row_comes_apart_later_is_measured_by_its_own_row(
+    lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"source_field": "text", "output_field": "word"}
+    lab.pipeline["transforms"].append({"name": "words", "plugin": "line_explode", "options": options})
+    lab.experiment["transform"] = "classify"
+    lab.rows(40).run()
+    found = check_ways(lab, monkeypatch)
+    assert found["metrics"][0]["rows_without_value"] == 0
+
+
+def test_why_rows_have_no_value_is_said_without_the_values(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.experiment["metrics"] = [
+        {"name": "text", "value": "row['text']"},
+        {"name": "lost", "value": "row['nosuch'] + 1"},
+        {"name": "odd", "value": "10 / row['size']"},
+    ]
+    lab.rows(39).run()
+    text, lost, odd = (one["why_without_value"] for one in check_ways(lab, monkeypatch)["metrics"])
+    assert text == {"text is not a number": 39}
+    assert list(lost.values()) == [39]
+    assert "'nosuch'" in next(iter(lost))
+    assert list(odd.values()) == [3]
+    assert "field 'size' is 0" in next(iter(odd))
+    notes = " ".join(
+        remarks(compare_experiment("exp-1", lab.database).analysis.comparison.results[2], why=True)
+    )
+    assert "3 × expression 10 / row['size'] failed" in notes
+
+
 def test_a_variant_that_gives_several_rows_or_none_is_one_outcome(
     lab: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"source_field": "text", "output_field": "word"}
     lab.pipeline["transforms"] = [{"name": "words", "plugin": "line_explode", "options": options}]
     lab.experiment["variants"][1]["transform_overrides"] = {"source_field": "gold"}
-    lab.experiment["metrics"] = [{"name": "length", "value": "len(row['word'])"}]
+    lab.experiment["metrics"] = [
+        {"name": "length", "value": "len(row['word'])"},
+        {"name": "before", "value": "len(row['text'])"},  # what came in is not what came out
+    ]
     lab.rows(60).run()
     found = check_ways(lab, monkeypatch)
     assert sum(one["rows"] for one in found["variants"]) == 60
-    assert found["metrics"][0]["rows_without_value"] == 60
+    assert [one["rows_without_value"] for one in found["metrics"]] == [60, 60]
 
 
 def test_the_runs_of_one_phase_are_added_up_by_their_columns(lab: Any) -> None:

@@ -58,7 +58,7 @@ def standing(report: ExperimentReport) -> RenderableType:
     rows = Text(f"assigned rows: {assigned or 'none'}; exposure {found.experiment.exposure:g} %")
     parts: list[RenderableType] = [head, rows, Text()]
     parts += [_so_far(one) for one in found.comparison.results]
-    return Group(*parts, Text(), _variants(report), Text(), _notes(report.notes()))
+    return Group(*parts, Text(), _variants(report), Text(), _notes(report.notes(of_metrics=False)))
 
 
 def _so_far(one: MetricResult) -> RenderableType:
@@ -67,14 +67,15 @@ def _so_far(one: MetricResult) -> RenderableType:
         (printable(one.metric.name), "bold"), ("  of ", "dim"), printable(one.variant_id),
         f"  {words.value(one, one.control_value)} → {words.value(one, one.variant_value)}",
     )  # fmt: skip
+    remarks = [Text(f"  {printable(remark)}", style="dim") for remark in words.remarks(one, why=True)]
     if effect is None:
-        return Group(head, Text(f"  can't tell yet: {one.estimate.problem}", style="dim"))
+        return Group(head, *remarks)
     found = [f"  {words.interval(one, effect)} so far"]
     if one.mde is not None:
         found.append(f"differences of {words.change(one, one.mde).removeprefix('+')} can be found by now")
     if one.units_needed is not None and one.units_needed > one.estimate.units:
         found.append(f"one like this needs {number(one.units_needed)} units")
-    return Group(head, Text("; ".join(found)))
+    return Group(head, Text("; ".join(found)), *remarks)
 
 
 def _metric(one: MetricResult) -> RenderableType:
@@ -96,7 +97,7 @@ def _metric(one: MetricResult) -> RenderableType:
                 f" p {words.p_value(one.p)} ({effect.method})"
             )
         )
-    lines += [Text(f"  {printable(remark)}", style="dim") for remark in words.remarks(one)]
+    lines += [Text(f"  {printable(remark)}", style="dim") for remark in words.remarks(one, why=True)]
     return Group(*lines)
 
 

@@ -1,6 +1,6 @@
 """A whole experiment: every metric of every variant, corrected for how many questions were asked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from elspeth.core.config import ExperimentConfig, MetricConfig
@@ -20,7 +20,8 @@ class MetricResult:
 
     ``p`` is the one to go by: adjusted by Holm's method where the metric is primary. ``mde`` is the
     smallest difference that would be found with 80 % power by now; ``units_needed`` how many units,
-    in all, would show a difference as large as the one that is seen.
+    in all, would show a difference as large as the one that is seen. ``without`` are rows that have no
+    value, of the control and of the variant; ``reasons`` says why not how often, over all variants.
     """
 
     metric: MetricConfig
@@ -29,7 +30,8 @@ class MetricResult:
     variant_value: float | None
     control_rows: int
     variant_rows: int
-    without: int
+    without: tuple[int, int]
+    reasons: Mapping[str, int]
     estimate: Estimate
     p: float | None
     verdict: Verdict
@@ -113,7 +115,8 @@ def _result(
         variant_value=value_of(metric, ours),
         control_rows=theirs.rows,
         variant_rows=ours.rows,
-        without=theirs.without + ours.without,
+        without=(theirs.without, ours.without),
+        reasons=ours.reasons or {},
         estimate=found,
         p=None if effect is None else effect.p,
         verdict=Verdict.INCONCLUSIVE,

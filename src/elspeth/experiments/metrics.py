@@ -8,7 +8,7 @@ from typing import Any
 
 from elspeth.contracts.errors import ExpressionError
 from elspeth.core.config import ExperimentConfig, KeyPath, MetricConfig
-from elspeth.core.expressions import EVALUATION_ERRORS, Expression, compile_expression
+from elspeth.core.expressions import EVALUATION_ERRORS, Expression, compile_expression, describe
 
 NAMES = ("row", "usage", "state")
 USAGE = (
@@ -125,13 +125,26 @@ class Observation:
     known: bool = True
 
 
-def number_of(expression: Expression, seen: Observation) -> float:
+Known = dict[tuple[str, str], str]
+"""Expression and error → what was found out of it: that takes long, and most rows fail for one reason."""
+
+
+def number_of(expression: Expression, seen: Observation, known: Known) -> float:
     """The value of an expression for one row, as a number; true is 1. Raises NoValueError."""
     try:
         value = expression.fn(seen.row, seen.usage, seen.state)
     except EVALUATION_ERRORS as error:
-        raise NoValueError(str(error) or type(error).__name__) from error
+        values = (seen.row, seen.usage, seen.state)
+        raise NoValueError(why_failed(error, expression, values, known)) from error
     return number(value)
+
+
+def why_failed(error: Exception, expression: Expression, values: Sequence[Any], known: Known) -> str:
+    """Why an expression has no value for these (row, usage, state), without any of the values."""
+    key = expression.text, repr(error)
+    if key not in known:
+        known[key] = describe(error, expression, *values)
+    return known[key]
 
 
 def number(value: Any) -> float:
@@ -141,7 +154,8 @@ def number(value: Any) -> float:
     except (TypeError, ValueError, OverflowError) as error:
         raise NoValueError(f"{type(value).__name__} is not a number") from error
     if not math.isfinite(found):
-        raise NoValueError(f"{value!r} is not a number")
+        # Never the value itself: it may be a row's, which somebody purges later.
+        raise NoValueError(f"{'text' if isinstance(value, str) else type(value).__name__} is not a number")
     return found
 
 

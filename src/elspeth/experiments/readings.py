@@ -8,7 +8,7 @@ from typing import Any
 
 from elspeth.core.landscape.variants.readings import NO_USAGE
 from elspeth.core.landscape.variants.rows import ExperimentReader, ExperimentRun, VariantRow, state_key
-from elspeth.experiments.metrics import Metric, NoValueError, Observation, number_of, why_missing
+from elspeth.experiments.metrics import Known, Metric, NoValueError, Observation, number_of, why_missing
 
 MISSING = math.nan
 
@@ -65,6 +65,7 @@ class _Collector:
         self._with_data = any(metric.uses_row for metric in metrics)
         self._codes: dict[str, int] = {}
         self._pairs = 0
+        self._known: Known = {}
         self.units_of: list[set[int]] = [set() for _ in readings.variants]
 
     def take(self, reader: ExperimentReader, run: ExperimentRun) -> None:
@@ -123,17 +124,17 @@ class _Collector:
         }
         seen = Observation(None if failed else row.after, used, state, known=row.before is not None)
         for metric in self._metrics:
-            _measure(metric, seen, readings.metrics[metric.config.name])
+            _measure(metric, seen, readings.metrics[metric.config.name], self._known)
 
 
-def _measure(metric: Metric, seen: Observation, columns: Columns) -> None:
+def _measure(metric: Metric, seen: Observation, columns: Columns, known: Known) -> None:
     value = weight = covariate = MISSING
     try:
         if seen.row is None and metric.uses_row:
             raise NoValueError(why_missing(failed=seen.state["failed"], purged=not seen.known))
-        value = number_of(metric.value, seen)
-        weight = 1.0 if metric.weight is None else number_of(metric.weight, seen)
-        covariate = MISSING if metric.covariate is None else number_of(metric.covariate, seen)
+        value = number_of(metric.value, seen, known)
+        weight = 1.0 if metric.weight is None else number_of(metric.weight, seen, known)
+        covariate = MISSING if metric.covariate is None else number_of(metric.covariate, seen, known)
     except NoValueError as error:
         reason = str(error)[:200]
         # One reason per row would be no summary.

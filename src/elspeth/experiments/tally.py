@@ -20,12 +20,14 @@ from elspeth.experiments.columns import unpack
 from elspeth.experiments.kept import Recorded, metrics_key, read_recorded, write_recorded
 from elspeth.experiments.merging import USAGE_COLUMNS, Merging, Reasons
 from elspeth.experiments.metrics import (
+    Known,
     Metric,
     NoValueError,
     compile_metrics,
     expressions_of,
     mentions,
     number,
+    why_failed,
     why_missing,
 )
 from elspeth.experiments.statistics.distributions import MissingExtraError
@@ -48,6 +50,7 @@ class VariantTally:
         self._experiment = experiment
         self._metrics = compile_metrics(experiment)[0]
         self._reasons: Reasons = {}
+        self._known: Known = {}
         self._merging: Merging | None = None
         self._run_no = 0
         self._run_id = ""
@@ -109,7 +112,7 @@ class VariantTally:
                 found[USED + name] = packing.pack_numbers([use[name] for use in used])
         failing: dict[str, dict[int, str]] = {}
         for expression in expressions_of(self._metrics):
-            values, failing[expression.text] = _evaluate(expression, seen, used)
+            values, failing[expression.text] = _evaluate(expression, seen, used, self._known)
             found[packing.EXPRESSION + expression.text] = packing.pack_numbers(values)
         for metric in self._metrics:
             self._note_reasons(metric, failing, seen)
@@ -147,7 +150,7 @@ def _latency(one: "Sighting", used: Mapping[str, float]) -> float:
 
 
 def _evaluate(
-    expression: Expression, seen: "Sequence[Sighting]", used: Sequence[Mapping[str, float]]
+    expression: Expression, seen: "Sequence[Sighting]", used: Sequence[Mapping[str, float]], known: Known
 ) -> tuple[list[float], dict[int, str]]:
     """The expression's value for each, NaN where it has none; and why it has none, by place."""
     fn, needs_row = expression.fn, mentions(expression.tree, "row")
@@ -156,18 +159,19 @@ def _evaluate(
     failing: dict[int, str] = {}
     for index, one in enumerate(seen):
         row = one[7]
+        state = next(states) if states is not None else NO_USAGE
         if row is None and needs_row:
             failing[index] = why_missing(failed=one[8])
             values.append(math.nan)
             continue
         try:
-            value = fn(row, used[index], next(states) if states is not None else NO_USAGE)
+            value = fn(row, used[index], state)
             values.append(float(value) if value is True or value is False else number(value))
-        except EVALUATION_ERRORS as error:
-            failing[index] = str(error) or type(error).__name__
-            values.append(math.nan)
         except NoValueError as error:
             failing[index] = str(error)
+            values.append(math.nan)
+        except EVALUATION_ERRORS as error:
+            failing[index] = why_failed(error, expression, (row, used[index], state), known)
             values.append(math.nan)
     return values, failing
 

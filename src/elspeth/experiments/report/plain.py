@@ -128,7 +128,8 @@ def _metric(one: MetricResult) -> dict[str, Any]:
         else {"relative": lift.relative, "low": lift.low, "high": lift.high, "method": lift.method},
         "verdict": str(one.verdict),
         "guardrail": None if one.guardrail is None else {"state": str(one.guardrail), "limit": one.limit},
-        "rows_without_value": one.without,
+        "rows_without_value": sum(one.without),
+        "why_without_value": dict(sorted(one.reasons.items(), key=lambda why: (-why[1], why[0]))),
         "pairs": None
         if signs is None
         else {"wins": signs.wins, "ties": signs.ties, "losses": signs.losses, "sign_test_p": signs.p},

@@ -8,6 +8,8 @@ from elspeth.experiments.statistics.effects import Effect
 from elspeth.experiments.statistics.proportions import Share, wilson
 from elspeth.experiments.totals import VariantTotals
 
+_MOST_REASONS = 3
+
 
 def value(one: MetricResult, figure: float | None) -> str:
     """A metric's value."""
@@ -35,18 +37,27 @@ def p_value(p: float | None) -> str:
 
 
 def lift(one: MetricResult) -> str:
-    """The relative effect, or an empty text."""
+    """The relative effect, or an empty text, also where nothing can be told of the effect itself."""
     found = one.estimate.lift
-    return "" if found is None else f"{found.relative:+.1%}"
+    return "" if found is None or one.estimate.effect is None else f"{found.relative:+.1%}"
 
 
-def remarks(one: MetricResult, *, problem: bool = True) -> list[str]:
-    """What has to be said besides the figures; ``problem``: also why there are none."""
+def remarks(one: MetricResult, *, problem: bool = True, why: bool = False) -> list[str]:
+    """What has to be said besides the figures.
+
+    ``problem``: also why there are none; ``why``: also why rows have no value, in words that may show data.
+    """
     said = []
     if problem and one.estimate.problem:
         said.append(f"can't tell yet: {one.estimate.problem}")
-    if one.without:
-        said.append(f"{one.without:,} rows without a value")
+    if any(one.without):
+        control, variant = one.without
+        said.append(
+            f"{control + variant:,} rows without a value:"
+            f" {control:,} of the control, {variant:,} of the variant"
+        )
+        if why:
+            said += _reasons(one)
     if one.guardrail is not None:
         said.append(f"guardrail {one.guardrail}")
     if one.estimate.variance_removed is not None:
@@ -55,6 +66,12 @@ def remarks(one: MetricResult, *, problem: bool = True) -> list[str]:
         signs = one.estimate.pairs
         said.append(f"{signs.wins:,} wins, {signs.ties:,} ties, {signs.losses:,} losses")
     return said
+
+
+def _reasons(one: MetricResult) -> list[str]:
+    """The most frequent ones."""
+    often = sorted(one.reasons.items(), key=lambda why: (-why[1], why[0]))
+    return [f"{count:,} × {reason}" for reason, count in often[:_MOST_REASONS]]
 
 
 def judgement(one: Judgement) -> str:
@@ -81,12 +98,14 @@ def figures(variants: Sequence[VariantTotals]) -> list[tuple[str, list[str]]]:
     found: list[tuple[str, Callable[[VariantTotals], str]]] = [
         ("rows", lambda one: f"{one.rows:,}"),
         ("units", lambda one: f"{one.units:,}"),
-        ("failed", lambda one: _part(one.failed, one.rows)),
+        ("failed", lambda one: f"{one.failed:,}"),
+        ("error rate", lambda one: _share(one.failed, one.rows)),
         ("p50 / p95 / p99 ms", lambda one: " / ".join(f"{ms:.3g}" for ms in one.latency or ()) or "–"),
     ]
     if any(one.usage["calls"] for one in variants):
         found += [
-            ("refused", lambda one: _part(one.refused, one.rows)),
+            ("refused", lambda one: f"{one.refused:,}"),
+            ("refusal rate", lambda one: _share(one.refused, one.rows)),
             ("calls", lambda one: f"{one.usage['calls']:,.0f}"),
             (
                 "tokens in / out",
@@ -98,12 +117,12 @@ def figures(variants: Sequence[VariantTotals]) -> list[tuple[str, list[str]]]:
     return [(name, [shown(one) for one in variants]) for name, shown in found]
 
 
-def _part(count: int, of: int) -> str:
-    """So many of all, with the share and its interval by Wilson."""
+def _share(count: int, of: int) -> str:
+    """The share, and its interval by Wilson."""
     if not of:
         return "–"
     low, high = wilson(Share(count, of))
-    return f"{count:,} ({count / of:.2%} [{low:.2%}, {high:.2%}])"
+    return f"{100 * count / of:.3g}% [{100 * low:.3g}%, {100 * high:.3g}%]"
 
 
 def draw(effect: Effect, width: int = 31) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -254,7 +254,11 @@ class ExperimentReader:
                 if with_data:
                     self._learn(connection, run.run_no, paths, records)
                 for record in wanted:
-                    yield _variant_row(record, steps[record.path_no], data if with_data else None)
+                    path, step = paths[record.path_no], steps[record.path_no]
+                    row = _variant_row(record, step, data if with_data else None)
+                    # Where it came apart here, several rows came out, or none.
+                    apart = path.ending == "expanded" and step is path.steps[-1]
+                    yield replace(row, after=None) if apart else row
 
     def _learn(
         self, connection: Connection, run_no: int, paths: dict[int, StoredPath], records: Iterable[Any]
