@@ -63,6 +63,28 @@ def test_compare_writes_a_page(lab: Any, capsys: pytest.CaptureFixture[str], tmp
     assert (tmp_path / "new" / "page.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+@pytest.mark.parametrize("command", [["compare", "exp-1", "--html"], ["pairs", "exp-1", "--out"]])
+def test_a_file_that_can_not_be_written_is_no_bug(
+    lab: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str]
+) -> None:
+    said = output(capsys, *command, str(tmp_path), code=2)
+    assert f"{tmp_path} can't be written: it is a directory" in said
+    said = output(capsys, *command, str(tmp_path / "in.csv" / "x"), code=2)
+    assert "x can't be written: " in said
+
+
+def test_what_fails_leaves_no_file(lab: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    lab.experiment["mode"] = "split"
+    lab.run()
+    before = set(tmp_path.iterdir())
+    assert "splits rows" in output(capsys, "pairs", "exp-1", "--out", str(tmp_path / "pairs.jsonl"), code=2)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_one_form_at_a_time(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--md can't be combined" in output(capsys, "compare", "exp-1", "--md", "--json", code=2)
+
+
 def test_status(lab: Any, capsys: pytest.CaptureFixture[str]) -> None:
     text = output(capsys, "status", "exp-1", "--runs", "all")
     assert "assigned rows: control 60; exposure 100 %" in text

@@ -3,8 +3,13 @@
 import json
 import os
 import sys
-from contextlib import suppress
-from typing import Any, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from errno import EISDIR
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from elspeth.contracts.errors import UsageError
 
 
 def prepare_streams() -> None:
@@ -32,6 +37,24 @@ def note(text: str, *, end: str = "\n") -> None:
     with suppress(OSError, ValueError):
         sys.stderr.write(f"{text}{end}")
         sys.stderr.flush()
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that gets its name when it is whole. Raises UsageError where it can't be written."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, "it is a directory")
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path} can't be written: {error.strerror}", fix="name another file") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def silence(stream: TextIO) -> None:

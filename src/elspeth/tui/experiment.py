@@ -82,7 +82,7 @@ def drawn(report: ExperimentReport) -> RenderableType:
         if effect is not None:
             lines.append(Text(f"  {words.draw(effect, 61)}", style=_COLOURS[one.verdict]))
             lines.append(Text(f"  {words.interval(one, effect)}, p {words.p_value(one.p)} ({effect.method})"))
-        lines += [Text(f"  {remark}", style="dim") for remark in words.remarks(one)]
+        lines += [Text(f"  {remark}", style="dim") for remark in words.remarks(one, why=True)]
     notes = Text("\n".join(f"· {note}" for note in report.notes(of_metrics=False)), style="dim")
     return Group(*lines, Text(), _variants(report), Text(), notes)
 

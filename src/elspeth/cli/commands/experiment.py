@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from elspeth.cli.options import AsJson, Database, command_app, examples
-from elspeth.cli.output import emit_json, note, say
+from elspeth.cli.output import emit_json, note, say, whole_file
+from elspeth.contracts.errors import UsageError
 
 app = command_app(
     examples("elspeth experiment list\nelspeth experiment compare exp-001\nelspeth experiment status exp-001")
@@ -104,12 +105,14 @@ def compare(  # noqa: PLR0913  # an option each
     """Compare every variant with the control: per metric the effect, its interval, p, and a verdict."""
     from elspeth.api.experiments import compare_experiment  # noqa: PLC0415
 
+    if md and as_json:
+        raise UsageError("--md can't be combined with --json", fix="ask for one of them")
     report = compare_experiment(
         experiment_id, database, runs=_names(runs), metrics_of=metrics_of, from_rows=from_rows
     )
     if html is not None:
-        html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(report.to_html(), encoding="utf-8")
+        with whole_file(html) as file:
+            file.write(report.to_html().encode())
         note(f"wrote {html}")
     if as_json:
         emit_json(report.to_dict())
@@ -207,8 +210,7 @@ def pairs(
     from elspeth.core.canonical import dump  # noqa: PLC0415
 
     count = 0
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("wb") as file:
+    with whole_file(out) as file:
         for pair in experiment_pairs(experiment_id, database, runs=_names(runs)):
             file.write(dump(pair.to_dict()) + b"\n")
             count += 1

@@ -53,7 +53,7 @@ def remarks(one: MetricResult, *, problem: bool = True, why: bool = False) -> li
     if any(one.without):
         control, variant = one.without
         said.append(
-            f"{control + variant:,} rows without a value:"
+            f"{_counted(control + variant, 'row')} without a value:"
             f" {control:,} of the control, {variant:,} of the variant"
         )
         if why:
@@ -64,8 +64,17 @@ def remarks(one: MetricResult, *, problem: bool = True, why: bool = False) -> li
         said.append(f"CUPED took out {one.estimate.variance_removed:.0%} of the variance")
     if one.estimate.pairs is not None:
         signs = one.estimate.pairs
-        said.append(f"{signs.wins:,} wins, {signs.ties:,} ties, {signs.losses:,} losses")
+        said.append(_score(signs.wins, signs.ties, signs.losses))
     return said
+
+
+def _score(wins: int, ties: int, losses: int) -> str:
+    return f"{_counted(wins, 'win')}, {_counted(ties, 'tie')}, {_counted(losses, 'loss')}"
+
+
+def _counted(count: int, noun: str) -> str:
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{'' if count == 1 else plural}"
 
 
 def _reasons(one: MetricResult) -> list[str]:
@@ -76,9 +85,7 @@ def _reasons(one: MetricResult) -> list[str]:
 
 def judgement(one: Judgement) -> str:
     """Who won by a judge, and how far that can be relied on."""
-    said = (
-        f"judge {one.judge} on {one.variant_id}: {one.wins:,} wins, {one.ties:,} ties, {one.losses:,} losses"
-    )
+    said = f"judge {one.judge} on {one.variant_id}: {_score(one.wins, one.ties, one.losses)}"
     if one.flip_rate is not None:
         share, low, high = one.flip_rate
         said += (
@@ -87,7 +94,7 @@ def judgement(one: Judgement) -> str:
         )
     if one.failed:
         said += f"; {one.failed:,} could not be judged"
-    return f"{said}; of {one.unpaired:,} rows an answer is missing" if one.unpaired else said
+    return f"{said}; of {_counted(one.unpaired, 'row')} an answer is missing" if one.unpaired else said
 
 
 def figures(variants: Sequence[VariantTotals]) -> list[tuple[str, list[str]]]:
