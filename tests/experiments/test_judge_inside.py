@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from elspeth.api.assemble import assemble
-from elspeth.api.experiments import compare_experiment, experiment_pairs
+from elspeth.api.experiments import compare_experiment, experiment_flips, experiment_pairs
 from elspeth.api.explain import explain
 from elspeth.api.prove import prove
 from elspeth.api.resume import resume
@@ -208,6 +208,20 @@ def test_several_runs_of_one_judge_are_put_together_and_another_judge_stands_apa
     ]  # fmt: skip
 
 
+def test_the_rows_that_differ_show_whom_the_judge_prefers(
+    judged: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged.run()
+    found = experiment_flips("exp-1", judged.database)
+    assert Counter(flip.winner for flip in found) == {"variant": 10, "control": 10}
+    assert all(flip.winner == ("variant" if flip.variant["label"] == "spam" else "control") for flip in found)
+    assert main(["experiment", "flips", "exp-1", "--database", judged.database]) == 0
+    text = capsys.readouterr().out
+    assert "prefers treatment" in text
+    assert "prefers the control" in text
+    assert found[0].to_dict()["judge"] == found[0].winner
+
+
 def test_a_replay_asks_nobody(judged: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first = judged.run()
     overrides = {"run_mode": "replay", "replay_from": first.run_id}
@@ -294,3 +308,43 @@ def test_max_workers_holds_for_variants_and_judges(judged: Any) -> None:
     judged.pipeline["concurrency"] = {"max_workers": 3}
     made = assemble(judged.path, database=judged.database, environ={}).assembly.transforms
     assert made["judge:exp-1@treatment"].pool_size == 3
+
+
+def test_two_experiments_one_behind_the_other_have_a_judge_each(
+    judged: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = judged.pipeline.pop("experiment")
+    judged.pipeline["transforms"].append(
+        {"name": "size", "plugin": "value_transform",
+         "options": {"operations": [{"target": "large", "expression": "row['size'] > 6"}]}}
+    )  # fmt: skip
+    smaller = {"operations": [{"target": "large", "expression": "row['size'] > 3"}]}
+    second = {
+        "experiment_id": "exp-2", "name": "Sizes", "transform": "size", "mode": "paired",
+        "variants": [
+            {"variant_id": "six", "weight": 50},
+            {"variant_id": "three", "weight": 50, "transform_overrides": smaller},
+        ],
+        "judge": {"options": {**judged.options, "answer": "large"}},
+    }  # fmt: skip
+    judged.pipeline["experiments"] = [{**first, "transform": "classify"}, second]
+    result = judged.run()
+    assert result.status == "completed"
+    assert judged.server.calls == 200
+    assert counts(*told(judged, monkeypatch)) == (10, 30, 10, 10, 0, 0)
+    (other,) = compare_experiment("exp-2", judged.database).to_dict()["judgements"]
+    assert other["wins"] + other["ties"] + other["losses"] == 50
+    assert len(judged.output()) == 50
+    assert verify(result.run_id, database=judged.database).ok
+
+
+def test_a_resume_with_a_judge_that_was_not_there_before_loses_nothing(judged: Any) -> None:
+    judge = judged.experiment.pop("judge")
+    judged.pipeline["checkpoint"] = {"checkpoint_interval": 20}
+    with pytest.raises(RunInterruptedError) as stopped:
+        run(judged.path, database=judged.database, environ={}, stop=after(1))
+    judged.experiment["judge"] = judge
+    judged.path  # noqa: B018  # writes the file
+    resume(stopped.value.run_id, database=judged.database, accept_changes=True)
+    assert len(judged.output()) == 50
+    assert verify(stopped.value.run_id, database=judged.database).ok

@@ -129,6 +129,9 @@ def flip_list(found: Iterable[Flip]) -> RenderableType:
         grid.add_column(overflow="fold")
         grid.add_row("control", ours)
         grid.add_row(printable(flip.variant_id), theirs)
+        if flip.winner is not None:
+            won = {"control": "the control", "variant": printable(flip.variant_id), "tie": "neither"}
+            grid.add_row("judge", f"prefers {won.get(flip.winner, printable(flip.winner))}")
         head = Text.assemble((f"row {number(flip.row_index)}", "bold"), ("  ", "dim"), flip.explain)
         parts += [head, grid, Text()]
     return Group(*parts[:-1])

@@ -17,7 +17,7 @@ class Flip:
     """One row: what the control and one variant made of it. ``fields`` are those that differ.
 
     A field that one of the two does not have is missing from its side. A variant that failed has no
-    fields: ``statuses`` says so.
+    fields: ``statuses`` says so. ``winner`` is ``control``, ``variant`` or ``tie``, if the run had a judge.
     """
 
     run_id: str
@@ -26,6 +26,7 @@ class Flip:
     statuses: tuple[str, str]
     control: Mapping[str, Any]
     variant: Mapping[str, Any]
+    winner: str | None = None
 
     @property
     def row_id(self) -> str:
@@ -47,6 +48,7 @@ class Flip:
             "status": {"control": self.statuses[0], "variant": self.statuses[1]},
             "control": orjson.loads(orjson.dumps(dict(self.control), default=str)),
             "variant": orjson.loads(orjson.dumps(dict(self.variant), default=str)),
+            "judge": self.winner,
             "explain": self.explain,
         }
 
@@ -63,10 +65,10 @@ def flips(reader: ExperimentReader, runs: Sequence[ExperimentRun]) -> Iterator[F
 
 
 def _of_run(reader: ExperimentReader, run: ExperimentRun) -> Iterator[Flip]:
-    for row_no, base, variant_id, other in compared(reader, run):
-        flip = _compared(base, other)
+    for one in compared(reader, run):
+        flip = _compared(one.control, one.variant)
         if flip is not None:
-            yield Flip(run.run_id, row_no, variant_id, *flip)
+            yield Flip(run.run_id, one.row_index, one.variant_id, *flip, one.winner)
 
 
 def _compared(

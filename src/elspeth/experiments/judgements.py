@@ -84,29 +84,48 @@ def pairs(reader: ExperimentReader, runs: Sequence[ExperimentRun]) -> Iterator[P
                 f"experiment {run.experiment_id!r} splits rows, so no row has two results to judge",
                 fix="run it with `mode: paired`",
             )
-        for row_no, control, variant_id, other in compared(reader, run):
-            if control.after is not None and other.after is not None:
+        for one in compared(reader, run):
+            control, variant = one.control, one.variant
+            if control.after is not None and variant.after is not None:
                 before = control.before or {}
                 yield Pair(
-                    run.experiment_id, run.run_id, row_no, variant_id, before, control.after, other.after
-                )
+                    run.experiment_id, run.run_id, one.row_index, one.variant_id, before, control.after,
+                    variant.after,
+                )  # fmt: skip
 
 
-def compared(
-    reader: ExperimentReader, run: ExperimentRun
-) -> Iterator[tuple[int, VariantRow, str, VariantRow]]:
-    """Row number, the control's answer, and each variant with its own, in order of rows."""
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One row at the control and at one variant. ``winner`` is what the run's own judge said, if it did."""
+
+    row_index: int
+    variant_id: str
+    control: VariantRow
+    variant: VariantRow
+    winner: str | None
+
+
+def compared(reader: ExperimentReader, run: ExperimentRun) -> Iterator[Compared]:
+    """Every variant of every row beside the control, in order of rows."""
     variant_of = {node: variant for variant, node in run.nodes.items()}
+    judged = {nodes["judge"]: variant for variant, nodes in run.judges.items()}
     control = run.experiment["control"] or run.experiment["variants"][0]["variant_id"]
-    for row_no, of_row in groupby(reader.rows(run, with_data=True), key=lambda row: row.row_no):
+    watched = replace(run, nodes={node: node for node in (*variant_of, *judged)})
+    for row_no, of_row in groupby(reader.rows(watched, with_data=True), key=lambda row: row.row_no):
         sent: dict[int | None, dict[str, VariantRow]] = {}
+        said: dict[str, list[str | None]] = {}
         for row in of_row:
-            sent.setdefault(row.sent_by, {})[variant_of[row.node_id]] = row
+            if row.node_id in judged:
+                said.setdefault(judged[row.node_id], []).append((row.after or {}).get(WINNER))
+            else:
+                sent.setdefault(row.sent_by, {})[variant_of[row.node_id]] = row
         for together in sent.values():
             base = together.pop(control, None)
             if base is not None:
                 for variant_id, other in together.items():
-                    yield row_no, base, variant_id, other
+                    winners = said.get(variant_id, [])
+                    # A row that came apart before the experiment has several: nobody knows whose is whose.
+                    yield Compared(row_no, variant_id, base, other, winners[0] if len(winners) == 1 else None)
 
 
 def judgements(

@@ -58,6 +58,7 @@ def error(code: str | None = None, message: str = "no", **more: Any) -> dict[str
             False,
         ),
         (200, {"choices": [{"message": {"content": None, "refusal": "I can't"}}]}, "refusal", False),
+        (200, {"choices": [{"message": {"content": ""}, "finish_reason": "refusal"}]}, "refusal", False),
     ],
 )
 def test_kinds(

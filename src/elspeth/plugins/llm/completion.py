@@ -69,8 +69,9 @@ def answer_from(
     wrong = None
     if reason == "content_filter":
         wrong = Failure(Kind.CONTENT_FILTER, "the provider's content filter withheld the answer", status)
-    elif refusal:
-        wrong = Failure(Kind.REFUSAL, f"the model refused: {str(refusal)[:300]}", status)
+    elif refusal or reason == "refusal":
+        said = str(refusal or text or "without a word")[:300]
+        wrong = Failure(Kind.REFUSAL, f"the model refused: {said}", status)
     elif text is None:
         wrong = Failure(Kind.MALFORMED_RESPONSE, "the response holds no answer", status)
     return Answer(
