@@ -185,6 +185,8 @@ def test_stopped_and_resumed_nothing_is_judged_twice(judged: Any, monkeypatch: p
         run(judged.path, database=judged.database, environ={}, stop=after(2))
     for _ in range(2):
         told(judged, monkeypatch)
+        notes = compare_experiment("exp-1", judged.database).notes()
+        assert any("a judge's p and its interval are for one look" in note for note in notes)
         with pytest.raises(RunInterruptedError):
             resume(stopped.value.run_id, database=judged.database, stop=after(2))
     resume(stopped.value.run_id, database=judged.database)

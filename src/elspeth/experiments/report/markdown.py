@@ -76,6 +76,8 @@ def notes(found: Analysis, *, of_metrics: bool = True) -> list[str]:
         if of_metrics and (more := words.remarks(one))
     ]
     said += [words.judgement(one) for one in found.judgements]
+    if found.judgements and not comparison.final:
+        said.append("a judge's p and its interval are for one look, when no more rows will come")
     if found.way is not Way.TOTALS:
         said.append(_WAYS[found.way])
     if found.totals.excluded_units:
