@@ -10,6 +10,7 @@ import argparse
 import os
 import shutil
 import sqlite3
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,8 +24,8 @@ import yaml
 from elspeth.api.experiments import compare_experiment
 from elspeth.api.run import run
 from elspeth.core.config import ExperimentConfig
-from elspeth.core.config.assigning import Assigner
 from elspeth.core.landscape.variants.packing import FAILED, LATENCY, UNIT, VARIANT
+from elspeth.engine.executors.sightings import Lookout, VariantOutcomes
 from elspeth.experiments.kept import Recorded, metrics_key, write_recorded
 from elspeth.experiments.merging import Merging
 from elspeth.experiments.metrics import compile_metrics
@@ -34,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- bench-experiments:begin -->\n", "<!-- bench-experiments:end -->\n"
 COMMIT = 8192
+ROUNDS = 5
 METRICS = [
     {"name": "right", "value": "row['label'] == row['gold']", "type": "proportion", "primary": True},
     {"name": "double", "value": "row['double']"},
@@ -42,8 +44,8 @@ METRICS = [
 
 
 def experiment(metrics: list[dict[str, Any]]) -> dict[str, Any]:
-    """Two rules that multiply by different factors."""
-    other = {"operations": [{"target": "double", "expression": "row['size'] * 2.01"}]}
+    """Two rules that say the same in other words: what differs is the experiment alone."""
+    other = {"operations": [{"target": "double", "expression": "2 * row['size']"}]}
     return {
         "experiment_id": "bench",
         "name": "bench",
@@ -91,6 +93,22 @@ class Bench:
         run(path, database=self.url(name), environ={})
         return (time.process_time() - began) / self.rows * 1e6
 
+    def costs(self) -> dict[str, float]:
+        """µs CPU per row: of rows without an experiment, and what each part of one adds.
+
+        Medians over rounds in which all kinds of runs take turns: machines are noisy.
+        """
+        rounds: list[list[float]] = []
+        for _ in range(ROUNDS):
+            with unwatched():
+                assigned = self.run("assigned", experiment([]))
+            took = [self.run("plain", None), assigned]
+            took += [self.run("watched", experiment([])), self.run("full", experiment(METRICS))]
+            rounds.append(took)
+        plain = statistics.median(one[0] for one in rounds)
+        steps = [statistics.median(one[at] - one[at - 1] for one in rounds) for at in (1, 2, 3)]
+        return dict(zip(("plain", "assigned", "watched", "measured"), (plain, *steps), strict=True))
+
     def url(self, name: str) -> str:
         return f"sqlite:///{self.work}/{name}.db"
 
@@ -105,7 +123,7 @@ class Bench:
         """A landscape as if ``rows`` had been run, but for the rows."""
         shutil.copy(self.work / f"{source}.db", self.work / f"{name}.db")
         with connected(self.work / f"{name}.db") as connection:
-            for table in ("experiment_readings", "experiment_totals", "experiment_assignments"):
+            for table in ("experiment_readings", "experiment_totals"):
                 connection.execute(f"DELETE FROM {table}")
             config = ExperimentConfig.model_validate(experiment(METRICS))
             merging = Merging(config, compile_metrics(config)[0])
@@ -136,7 +154,6 @@ class Bench:
                 connection.executemany("INSERT INTO experiment_readings VALUES (?, ?, ?, ?, ?)", packed)
             totals = merging.totals([], {})
             assert totals is not None
-            # No assignments either: else they would be missed.
             text = write_recorded(Recorded([0, 0], 0, 0, {}, metrics_key(config), totals))
             connection.execute("INSERT INTO experiment_totals VALUES (1, 'bench', ?, ?)", (commit, text))
 
@@ -145,18 +162,23 @@ class Bench:
         self.write_rows()
         for module in ("numpy", "scipy.special"):
             library(module)
-        plain = self.run("plain", None)
-        bare = self.run("bare", experiment([]))
-        full = self.run("full", experiment(METRICS))
+        few = Bench(self.work / "few", max(self.rows // ROUNDS, 1))
+        few.work.mkdir()
+        few.write_rows()
+        cost = few.costs()
+        self.run("plain", None)
+        self.run("watched", experiment([]))
+        self.run("full", experiment(METRICS))
         yield "| what | measured |"
         yield "| --- | ---: |"
-        assigner = Assigner(ExperimentConfig.model_validate(experiment([])))
+        assign = ExperimentConfig.model_validate(experiment([])).assign_variant
         units = [f"c{index}" for index in range(100_000)]
-        took = best(lambda: [assigner.index_of(unit) for unit in units]) / len(units)
+        took = best(lambda: [assign(unit) for unit in units]) / len(units)
         yield f"| from a unit to its variant | {took * 1e6:.2f} µs |"
-        yield f"| a row in {self.rows:,}, without an experiment | {plain:.1f} µs CPU |"
-        yield f"| … assigned, with the assignment on record and in the proof | + {bare - plain:.1f} µs |"
-        yield f"| … and three metrics measured and added up | + {full - bare:.1f} µs |"
+        yield f"| a row in {few.rows:,}, without an experiment | {cost['plain']:.1f} µs CPU |"
+        yield f"| … assigned, with the assignment on record and in the proof | + {cost['assigned']:.1f} µs |"
+        yield f"| … and what its variant gave (failures, latency) added up | + {cost['watched']:.1f} µs |"
+        yield f"| … and three metrics measured and added up | + {cost['measured']:.1f} µs |"
         yield f"| landscape, bytes per row: without, assigned, measured | {self._sizes()} |"
         yield f"| `status`, {self.rows:,} rows | {self.asked('full'):.3f} s CPU |"
         yield f"| the same from rows (`--from-rows`) | {self.asked('full', from_rows=True):.1f} s CPU |"
@@ -164,7 +186,24 @@ class Bench:
         yield f"| `status`, {large:,} rows | {self.asked('large'):.3f} s CPU |"
 
     def _sizes(self) -> str:
-        return ", ".join(f"{self.bytes_per_row(name):.0f}" for name in ("plain", "bare", "full"))
+        return ", ".join(f"{self.bytes_per_row(name):.0f}" for name in ("plain", "watched", "full"))
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Nobody looks at what comes out of the variants: what is left is the assignment and its record."""
+    watch = VariantOutcomes.watch
+
+    def only_failures(self: VariantOutcomes, lookout: Lookout, index: int) -> None:
+        following = self.following
+        watch(self, lookout, index)
+        self.following = following
+
+    VariantOutcomes.watch = only_failures  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        VariantOutcomes.watch = watch  # type: ignore[method-assign]
 
 
 def best(once: Callable[[], object]) -> float:

@@ -153,7 +153,7 @@ class Recording:
     ) -> None:
         """One token: the row it starts with, and each step with the row after it (None: unchanged).
 
-        ``more``: ``kind``, ``parent_no``, ``branch``, ``edge``, ``step_index``, ``aliases``.
+        ``more``: ``kind``, ``parent_no``, ``branch``, ``edge``, ``step_index``, ``aliases``, ``assigned``.
         """
         kind = more.get("kind")
         origin = Origin(
@@ -174,7 +174,7 @@ class Recording:
             (self.run_no, row_no, token_no, self.book.number(path), more.get("parent_no"),
              MICROS + 1000 * row_no + token_no, orjson.dumps(times).decode(), b"".join(hashes),
              None if kind == "fork" else dump_values(list(start.values())).decode(),
-             dump(deltas).decode() if deltas else None, row_alias, token_alias)
+             dump(deltas).decode() if deltas else None, row_alias, token_alias, more.get("assigned"))
         )  # fmt: skip
 
     def error(self, row_no: int, step_index: int, node_id: str, text: str, destination: str) -> None:
@@ -301,13 +301,14 @@ def _bad(run: Recording) -> None:
 
 def _exploded(run: Recording) -> None:
     row = {"id": 5, "items": [{"sku": "a"}, {"sku": "b"}]}
-    run.token(5, 0, row, [(Step("explode", ending="expanded"), None)])
+    run.token(5, 0, row, [(Step("explode", ending="expanded"), None)], assigned='[[0,"c5",12,34]]')
     edge = run.edge("explode", "on_success", "approved")
     for number, item in enumerate(row["items"], start=1):
         sink = Step("approved", ending="sink", sink="approved")
         run.token(
-            5, number, {"id": 5, **item}, [(sink, None)], kind="expand", parent_no=0, edge=edge, step_index=1
-        )
+            5, number, {"id": 5, **item}, [(sink, None)], kind="expand", parent_no=0, edge=edge, step_index=1,
+            assigned='[[1,null,56,78,9]]' if number == 2 else None,
+        )  # fmt: skip
 
 
 @pytest.fixture

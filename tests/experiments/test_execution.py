@@ -207,9 +207,11 @@ def test_every_assignment_is_a_leaf_of_the_tree_once(lab: Any, mode: str) -> Non
     compare_experiment("exp-1", lab.database)
     report = verify(run.run_id, database=lab.database)
     assert [finding for one in report.runs for finding in one.findings] == []
-    lab.execute("UPDATE experiment_assignments SET variant_id = 'other' WHERE bucket = 0 OR unit = 'c3'")
-    report = verify(run.run_id, database=lab.database)
-    assert {finding.table for one in report.runs for finding in one.findings} == {"experiment_assignments"}
+    for table, column in (("traces", "assigned"), ("experiment_variants", "variant_id")):
+        lab.execute(f"UPDATE {table} SET {column} = replace({column}, 'c', 'd')")
+        found = verify(run.run_id, database=lab.database).all_findings()
+        assert {finding.table for finding in found} == {table}
+        lab.execute(f"UPDATE {table} SET {column} = replace({column}, 'd', 'c')")
 
 
 @pytest.mark.parametrize("mode", ["split", "paired"])

@@ -176,10 +176,15 @@ def test_metrics_of_another_file_are_read_from_the_rows_and_kept(lab: Any) -> No
 
 
 def test_rows_assigned_by_recorder_calls_count_too(lab: Any) -> None:
+    lab.experiment["exposure"] = 50
     lab.rows(50).run()
-    lab.execute("DELETE FROM experiment_assignments WHERE unit = 'c3'")
-    found = told(lab, "rows")
-    assert sum(one["rows"] for one in found["variants"]) == 49
+    engine = told(lab, "totals")["rows"]["assigned"]
+    db = LandscapeDB.from_url(lab.database, create=False)
+    run_id = ExperimentReader(db).runs()[0].run_id
+    LandscapeRecorder(db).record_experiment_assignment(run_id, f"{run_id}-50", "exp-1", "control", {})
+    db.close()
+    found = told(lab, "rows")["rows"]["assigned"]
+    assert found == {**engine, "control": engine["control"] + 1}
 
 
 def test_what_was_put_down_is_part_of_the_proof(lab: Any) -> None:

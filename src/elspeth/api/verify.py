@@ -145,7 +145,8 @@ def _finding(finding: Finding) -> dict[str, str]:
 
 _TABLES = {
     "run": "runs", "trace": "traces", "path": "paths", "error": "trace_errors", "join": "trace_joins",
-    "batch_token": "batch_tokens", "call": "calls", "assignment": "experiment_assignments",
+    "batch_token": "batch_tokens", "call": "calls", "assignment": "assignments",
+    "variant": "experiment_variants",
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from elspeth.contracts.plugins import (
 from elspeth.core.config import PipelineSettings
 from elspeth.core.dag import EXPERIMENT, UNEXPOSED, Edge, Graph, JoinMap
 from elspeth.core.expressions import Expression
+from elspeth.core.landscape.variants.marks import RunVariant, number_variants
 from elspeth.engine.executors.aggregation import AggregationStep
 from elspeth.engine.executors.coalesce import CoalesceStep, Door
 from elspeth.engine.executors.concurrent import ConcurrentStep, Flights, Inbox
@@ -118,6 +119,7 @@ class _Linker:
         self._experiments: list[ExperimentStep] = []
         self._lookouts: dict[str, Lookout] = {}
         self._watched: dict[str, tuple[Lookout, int]] = {}
+        self._variant_nos = self._number_variants(landscape)
         for node_id, plan in assembly.experiments.items():
             nodes = list(plan.variants.values())
             lookout = Lookout(workshop, landscape.db, plan.experiment.experiment_id, nodes, plan.tally)
@@ -272,9 +274,19 @@ class _Linker:
             unpaired.target = JudgedExit(*self._judged[node_id], unpaired.target)
         return step
 
+    def _number_variants(self, landscape: Any) -> Mapping[RunVariant, int]:
+        wanted = [one for plan in self._assembly.experiments.values() for one in plan.recorded()]
+        if not wanted:
+            return {}
+        numbers, new = number_variants(landscape.db, self._workshop.run_no, wanted)
+        for row in new:
+            self._workshop.pending.put("experiment_variants", row)
+        return numbers
+
     def _experiment(self, node_id: str) -> ExperimentStep:
         plan = self._assembly.experiments[node_id]
-        step = ExperimentStep(self._workshop, plan, self._lookouts[node_id])
+        numbers = [self._variant_nos[variant] for variant in plan.recorded()]
+        step = ExperimentStep(self._workshop, plan, numbers, self._lookouts[node_id])
         self._experiments.append(step)
         self._steps[node_id] = step
         edges = {edge.to_node: edge for edge in self._moves(node_id)}

@@ -13,15 +13,18 @@ class LiveToken:
 
     A plain slotted class, not a dataclass, because one is made per row. ``hashes`` and ``deltas``
     (JSON values with commas between) and ``times`` (nanoseconds of the engine's clock) fill the
-    slots that ``path`` counts. ``last_child`` is the highest token number of the row so far, kept
-    by the row's first token. ``nested``: the row may hold lists or dicts; ``plain``: all its
-    values are plain in the sense of `elspeth.core.canonical.plain`. ``join`` is set on branches that
-    a coalesce may join; ``stored``: an open trace of the token is in the database.
+    slots that ``path`` counts. ``sunk`` are the last times, those of the sink, which all
+    that it wrote at once share. ``assigned`` are the marks of the variants that it was given, as JSON.
+    ``last_child`` is the highest token number of the row so far, kept by the row's first token.
+    ``nested``: the row may hold lists or dicts; ``plain``: all its values are plain in the sense of
+    `elspeth.core.canonical.plain`. ``join`` is set on branches that a coalesce may join; ``stored``:
+    an open trace of the token is in the database.
     """
 
     __slots__ = (
-        "_root", "branch_name", "deltas", "error", "hashes", "join", "last_child", "nested", "parent_no",
-        "path", "payload", "plain", "row", "row_no", "run_id", "stored", "t0", "times", "token_no",
+        "_root", "assigned", "branch_name", "deltas", "error", "hashes", "join", "last_child", "nested",
+        "parent_no", "path", "payload", "plain", "row", "row_no", "run_id", "stored", "sunk", "t0", "times",
+        "token_no",
     )  # fmt: skip
 
     def __init__(self, run_id: str, row_no: int, row: Row, t0: int) -> None:
@@ -35,7 +38,9 @@ class LiveToken:
         self.payload: str | None = None
         self.hashes = b""
         self.times: list[int] = []
+        self.sunk: tuple[int, ...] = ()
         self.deltas = b""
+        self.assigned: str | None = None
         self.join: JoinContext | None = None
         self.stored = False
         self.nested = False

@@ -260,7 +260,7 @@ class Processor:
                     path.path_no if path.path_no is not None else number(path),
                     token.parent_no,
                     (t0 + epoch) // 1000,
-                    dumps([(t - t0) // 1000 for t in token.times]).decode(),
+                    dumps([(t - t0) // 1000 for t in (*token.times, *token.sunk)]).decode(),
                     bytearray(
                         token.hashes
                     ),  # bytes take SQLite's driver 0.3 µs more: it looks for an adapter
@@ -268,6 +268,7 @@ class Processor:
                     f"[{deltas.decode()}]" if deltas else None,
                     None,
                     None,
+                    token.assigned,
                 )
             )
         return rows

@@ -81,6 +81,7 @@ class _Restorer:
         token.payload = stored.payload
         token.hashes = stored.hashes
         token.deltas = stored.deltas.encode()[1:-1] if stored.deltas else b""
+        token.assigned = stored.assigned
         token.times = [t0 + offset * 1000 for offset in stored.times]
         token.path = stored.path
         token.stored = True

@@ -57,12 +57,13 @@ class Telling:
         facts = {"row_id": token.row_id, "token_id": token.token_id}
         if token.branch_name is not None:
             facts["branch"] = token.branch_name
+        every = (*token.times, *token.sunk)
         for path in token.path.line():
             step = path.step
             assert step is not None
             assert path.parent is not None
             begin = path.times - 2 if step.gap else path.parent.times - 1
-            times = (token.times[begin] if begin >= 0 else token.t0, token.times[path.times - 1])
+            times = (every[begin] if begin >= 0 else token.t0, every[path.times - 1])
             state_id = f"{token.token_id}-{path.step_index}.{step.attempt}"
             told = {
                 **facts,

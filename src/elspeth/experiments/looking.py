@@ -20,8 +20,6 @@ from elspeth.experiments.statistics.quantiles import quantile
 from elspeth.experiments.totals import MetricTotals, Totals, percentiles, total
 
 _VERSION = 5  # of what is kept; a new one makes everything be added up anew
-_COUNTED = 1_500_000
-"""Up to so many assignments are counted, to see whether somebody but the engine assigned rows too."""
 
 
 class Way(StrEnum):
@@ -98,8 +96,7 @@ def _notes(
         names = reader.reading_names(run)
         if names and not wanted <= names:
             return None
-        counted = sum(recorded.assigned)
-        if counted <= _COUNTED and reader.count_assigned(run) != counted:
+        if reader.assigned_by_calls(run):
             return None
         found.append((last[0], recorded))
     return found

@@ -102,7 +102,12 @@ class VariantTally:
             VARIANT: packing.pack_small([one[0] for one in seen]),
             UNIT: packing.pack_keys([one[1] for one in seen]),
             FAILED: packing.pack_numbers([float(one[8]) for one in seen]),
-            LATENCY: packing.pack_numbers([_latency(one, use) for one, use in zip(seen, used, strict=True)]),
+            LATENCY: packing.pack_numbers(
+                [  # Where calls were made it is they that count: a row may have waited long for its turn.
+                    use["latency_ms"] if use["calls"] else one[9] / 1000
+                    for one, use in zip(seen, used, strict=True)
+                ]
+            ),
         }
         if self._experiment.mode == "paired":
             # A row's copies have one parent, whose number is below 2^24 (the database could hold no more).
@@ -120,11 +125,11 @@ class VariantTally:
 
     def _used(self, seen: "Sequence[Sighting]") -> list[Mapping[str, float]]:
         """What each used."""
+        if not self._calls.any():
+            return [NO_USAGE] * len(seen)
         run_id = self._run_id
         steps = [f"{run_id}-{one[2]}-{one[3]}-{one[5]}" for one in seen]
         found = self._calls.of({step: one[6] for step, one in zip(steps, seen, strict=True)})
-        if not found:
-            return [NO_USAGE] * len(seen)
         return [found.get(step, NO_USAGE) for step in steps]
 
     def _note_reasons(
@@ -142,11 +147,6 @@ class VariantTally:
             # One reason per row would be no summary.
             if reason in noted or len(noted) < MOST_REASONS:
                 noted[reason] = noted.get(reason, 0) + 1
-
-
-def _latency(one: "Sighting", used: Mapping[str, float]) -> float:
-    """Where calls were made it is they that count: a row may have waited long for its turn."""
-    return used["latency_ms"] if used["calls"] else one[9] / 1000
 
 
 def _evaluate(

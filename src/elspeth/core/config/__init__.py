@@ -1,6 +1,5 @@
 """Pipeline files: reading them strictly, with a place and a remedy for everything that is wrong."""
 
-from elspeth.core.config.assigning import Assigner
 from elspeth.core.config.buckets import HASH_VERSION, bucket_of, exposure_bucket
 from elspeth.core.config.document import KeyPath
 from elspeth.core.config.experiments import ExperimentConfig, JudgeConfig, MetricConfig, VariantConfig
@@ -22,7 +21,6 @@ from elspeth.core.config.reference import SettingDoc, iter_settings
 __all__ = [
     "HASH_VERSION",
     "AggregationSettings",
-    "Assigner",
     "CoalesceSettings",
     "Draft",
     "ExperimentConfig",

@@ -1,5 +1,7 @@
 """Where a unit falls: the same in every process, on every machine, in every release."""
 
+from array import array
+from collections.abc import Iterable
 from decimal import Decimal
 from hashlib import sha256
 from typing import NamedTuple
@@ -23,16 +25,20 @@ class Bucket(NamedTuple):
         return self.bucket * 100 + self.sub_bucket
 
 
+def fine_of(hashed: bytes) -> int:
+    """Where a hash falls among 10,000: its number modulo 100 first, then the next two decimal digits."""
+    number = int.from_bytes(hashed) % FINE
+    return number % 100 * 100 + number // 100
+
+
 def bucket_of(experiment_id: str, unit: str) -> Bucket:
     """SHA-256 of ``experiment_id:unit``, modulo 100, and the next two decimal digits."""
-    number = int.from_bytes(sha256(f"{experiment_id}:{unit}".encode()).digest(), "big") % FINE
-    return Bucket(number % 100, number // 100)
+    return Bucket(*divmod(fine_of(sha256(f"{experiment_id}:{unit}".encode()).digest()), 100))
 
 
 def exposure_bucket(experiment_id: str, unit: str) -> int:
     """Of 10,000. The salt is another one, so that more exposure moves no unit between variants."""
-    number = int.from_bytes(sha256(f"exposure:{experiment_id}:{unit}".encode()).digest(), "big") % FINE
-    return number % 100 * 100 + number // 100
+    return fine_of(sha256(f"exposure:{experiment_id}:{unit}".encode()).digest())
 
 
 def unit_key(experiment_id: str, unit: str) -> bytes:
@@ -41,6 +47,12 @@ def unit_key(experiment_id: str, unit: str) -> bytes:
     Among 10^7 units two have the same with probability 3 in 10^6.
     """
     return sha256(f"{experiment_id}:{unit}".encode()).digest()[:8]
+
+
+def shares(weights: Iterable[int | float]) -> "array[int]":
+    """The place of a weight for each of the 10,000 fine buckets: one for each hundredth of a percent."""
+    places = [place for place, weight in enumerate(weights) for _ in range(hundredths(weight))]
+    return array("H", places)  # small, because it is looked up at random
 
 
 def hundredths(value: int | float) -> int:

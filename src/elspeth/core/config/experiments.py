@@ -1,12 +1,15 @@
 """Experiments: which variant of a transform a row meets, decided the same way for ever."""
 
 import math
+from array import array
 from decimal import Decimal
+from functools import cached_property
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from elspeth.core.config.buckets import bucket_of
+from elspeth.core.config.buckets import fine_of, hundredths, shares
 from elspeth.core.config.models_base import Settings, StepName, Text, broken_rule, shown
 
 
@@ -252,13 +255,18 @@ class ExperimentConfig(Settings):
         ``experiment_id:row_id`` modulo 100; where a weight has decimals each bucket is divided into
         100 more, which leaves integer weights as they were.
         """
-        fine = bucket_of(self.experiment_id, row_id).fine
-        cumulative = Decimal()
-        for variant in self.variants:
-            cumulative += _hundredths(variant.weight)
-            if fine < cumulative:
-                return variant
-        raise AssertionError("weights total 100, so every bucket has a variant")
+        hashed = sha256(f"{self.experiment_id}:{row_id}".encode()).digest()
+        return self.variants[self.variant_at[fine_of(hashed)]]
+
+    @cached_property
+    def variant_at(self) -> "array[int]":
+        """The index of the variant for each of the 10,000 fine buckets."""
+        return shares(variant.weight for variant in self.variants)
+
+    @property
+    def exposed_below(self) -> int:
+        """The fine bucket of exposure from which on units take no part."""
+        return hundredths(self.exposure)
 
 
 def _unique(names: list[str], at: tuple[str, str]) -> None:

@@ -51,6 +51,7 @@ class StoredToken:
     hashes: bytes
     payload: str | None
     deltas: str | None
+    assigned: str | None
     row: Row
     last_child: int
 
@@ -130,6 +131,7 @@ def read_waiting(db: LandscapeDB, run_id: str, run_no: int) -> list[StoredToken]
                     hashes=bytes(row[traces.c.hashes]),
                     payload=inflate(connection, row[traces.c.payload]),
                     deltas=inflate(connection, row[traces.c.deltas]),
+                    assigned=row[traces.c.assigned],
                     row=_current_row(reader, run_id, row_no, token_no),
                     last_child=_last_child(connection, run_no, row_no),
                 )

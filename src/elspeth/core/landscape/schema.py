@@ -6,7 +6,6 @@ from elspeth.core.landscape.tables import (
     calls_table,
     checkpoints_table,
     edges_table,
-    experiment_assignments_table,
     metadata,
     nodes_table,
     runs_table,
@@ -15,6 +14,7 @@ from elspeth.core.landscape.tables import (
 )
 from elspeth.core.landscape.views import (
     batch_members_table,
+    experiment_assignments_table,
     node_states_table,
     routing_events_table,
     rows_table,

@@ -13,6 +13,10 @@ How a trace is read
     ``traces.payload`` is the row with which a token starts, as the JSON array of its values; the names
     are ``paths.shape`` (if that is null, payload is an object). A token that a fork made has no
     payload: it starts with what its parent had.
+    ``traces.assigned`` says which variants the row was given while it was this token: JSON, for each
+    experiment ``[variant_no, unit, bucket, sub_bucket, exposure_bucket]``. The last is left out where
+    all units take part; unit is null where it is the hash of the row as it was read. Variants are
+    numbered in ``experiment_variants``.
 
 The engine writes traces when tokens have ended and shares paths between tokens. The recorder's
 record-by-record calls (`stepwise`) give each token a path of its own and append to it.
@@ -150,6 +154,7 @@ traces_table = Table(
     Column("deltas", Text),
     Column("row_alias", Text),  # ids given by a caller of the recorder, where the engine gave none
     Column("token_alias", Text),
+    Column("assigned", Text),
     PrimaryKeyConstraint("run_no", "row_no", "token_no"),
     sqlite_with_rowid=False,  # the key is the table's order: no second B-tree to fill
 )
@@ -311,8 +316,22 @@ artifacts_table = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-experiment_assignments_table = Table(
-    "experiment_assignments",
+experiment_variants_table = Table(
+    "experiment_variants",
+    metadata,
+    Column("run_no", Key, nullable=False),
+    Column("variant_no", Integer, nullable=False),  # what marks in `traces.assigned` begin with
+    Column("experiment_id", Text, nullable=False),
+    Column("variant_id", Text, nullable=False),
+    Column("node_id", Text, nullable=False),  # the node that assigns
+    Column("transform_overrides_json", Text, nullable=False),
+    Column("phase", Text, nullable=False),  # changes with the variants and their weights
+    Column("hash_version", Integer, nullable=False),
+    PrimaryKeyConstraint("run_no", "variant_no"),
+)
+
+assignments_table = Table(
+    "assignments",  # those of recorder calls; the view `experiment_assignments` has the engine's too
     metadata,
     Column("assignment_id", Text, primary_key=True),
     Column("run_id", Text, ForeignKey("runs.run_id"), nullable=False),
@@ -321,12 +340,6 @@ experiment_assignments_table = Table(
     Column("variant_id", Text, nullable=False),
     Column("transform_overrides_json", Text, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("unit", Text),  # what was hashed; null where a caller of the recorder did not say
-    Column("bucket", Integer),  # of 100
-    Column("sub_bucket", Integer),  # of 100, within the bucket
-    Column("exposure_bucket", Integer),  # of 10,000; null where every unit takes part
-    Column("phase", Text),  # changes with the variants and their weights
-    Column("hash_version", Integer),
     UniqueConstraint("run_id", "row_id", "experiment_id"),
     Index("ix_exp_assignments_experiment", "run_id", "experiment_id"),
     Index("ix_exp_assignments_variant", "experiment_id", "variant_id"),

@@ -1,16 +1,28 @@
 """The relational records that people expect, as SQL views over traces and paths.
 
 ``rows``, ``tokens``, ``token_parents``, ``token_outcomes``, ``node_states``, ``routing_events``,
-``validation_errors`` and ``transform_errors`` read as if each record had been written out one by
-one. A filter on ``run_id`` is fast; a filter on an id computed here (``token_id``) scans the run:
+``validation_errors``, ``transform_errors`` and ``experiment_assignments`` read as if each record had
+been written out one by one. A filter on ``run_id`` is fast; a filter on an id computed here (``token_id``) scans the run:
 `reader` and `recorder` go to the traces by key instead.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, Column, Float, Integer, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
+from elspeth.core.landscape.tables import runs_table
 from elspeth.core.landscape.types import UtcDateTime
 
 view_metadata = MetaData()
@@ -24,6 +36,8 @@ class Words:
     hash_at: str
     time_at: str
     last_time: str
+    marks: str
+    of_mark: str
 
 
 DIALECTS: Mapping[str, Words] = {
@@ -32,12 +46,16 @@ DIALECTS: Mapping[str, Words] = {
         hash_at="lower(hex(substr(t.hashes, 1 + 32 * {x}, 32)))",
         time_at="CASE WHEN {x} < 0 THEN 0 ELSE json_extract(t.times, '$[' || {x} || ']') END",
         last_time="COALESCE(json_extract(t.times, '$[#-1]'), 0)",
+        marks="json_each(t.assigned) m",
+        of_mark="json_extract(m.value, '$[{x}]')",
     ),
     "postgresql": Words(
         instant="timestamptz 'epoch' + ({x}) * interval '1 microsecond'",
         hash_at="encode(substring(t.hashes from 1 + 32 * {x} for 32), 'hex')",
         time_at="CASE WHEN {x} < 0 THEN 0 ELSE (t.times::json->>{x})::bigint END",
         last_time="COALESCE((t.times::json->>-1)::bigint, 0)",
+        marks="LATERAL json_array_elements(t.assigned::json) m(value)",
+        of_mark="(m.value->>{x})",
     ),
 }
 
@@ -63,6 +81,33 @@ OUTCOME = """CASE p.ending
         WHEN e.default_mode = 'move' AND n.node_type = 'gate' THEN 'ROUTED'
         ELSE 'COMPLETED' END
     END"""
+
+
+ASSIGNED = "r.run_id || '-' || t.row_no || '-' || x.experiment_id"
+
+
+def assigned_by_engine(dialect: str, also: str = "") -> str:
+    """The SELECT of the assignments that runs of the engine made, one record for each mark of a trace.
+
+    ``also`` is SQL (``AND …``) over runs ``r``, traces ``t`` and experiment_variants ``x``. A unit that is not
+    in the mark is the source row's content hash.
+    """
+    w = DIALECTS[dialect]
+    number, unit, bucket, sub_bucket, exposure = (w.of_mark.format(x=place) for place in range(5))
+    at = w.instant.format(x=f"t.t0 + {w.time_at.format(x='s.end_slot')}")
+    content = w.hash_at.format(x="0").replace("t.", "u.")
+    # Joined in this order: SQLite would read all traces once for each variant.
+    return f"""SELECT {ASSIGNED} AS assignment_id, r.run_id, {ROW_ID} AS row_id, x.experiment_id, x.variant_id,
+        x.transform_overrides_json, (SELECT {at} FROM path_steps s WHERE s.run_no = t.run_no
+            AND s.path_no = t.path_no AND s.node_id = x.node_id) AS created_at,
+        COALESCE({unit}, (SELECT {content} FROM traces u WHERE u.run_no = t.run_no AND u.row_no = t.row_no
+            AND u.token_no = 0)) AS unit,
+        CAST({bucket} AS INTEGER) AS bucket, CAST({sub_bucket} AS INTEGER) AS sub_bucket,
+        CAST({exposure} AS INTEGER) AS exposure_bucket, x.phase, x.hash_version
+        FROM runs r CROSS JOIN traces t CROSS JOIN {w.marks}
+        CROSS JOIN experiment_variants x
+        WHERE t.run_no = r.run_no AND t.assigned IS NOT NULL AND x.run_no = r.run_no
+        AND x.variant_no = CAST({number} AS INTEGER) {also}"""
 
 
 def view_statements(dialect: str) -> dict[str, str]:
@@ -121,6 +166,10 @@ def view_statements(dialect: str) -> dict[str, str]:
             {ended} AS created_at
             {_TRACE} {_STEP}
             JOIN path_events v ON v.run_no = t.run_no AND v.path_no = t.path_no AND v.step_ordinal = s.ordinal""",
+        "experiment_assignments": f"""{assigned_by_engine(dialect)}
+            UNION ALL SELECT assignment_id, run_id, row_id, experiment_id, variant_id, transform_overrides_json,
+            created_at, CAST(NULL AS TEXT), CAST(NULL AS INTEGER), CAST(NULL AS INTEGER), CAST(NULL AS INTEGER),
+            CAST(NULL AS TEXT), CAST(NULL AS INTEGER) FROM assignments""",
         "validation_errors": f"{error} WHERE x.kind = 'validation'",
         "transform_errors": f"{error} WHERE x.kind = 'transform'",
     }
@@ -220,3 +269,24 @@ def _error_view(name: str) -> Table:
 
 validation_errors_table = _error_view("validation_errors")
 transform_errors_table = _error_view("transform_errors")
+experiment_assignments_table = Table(
+    "experiment_assignments",
+    view_metadata,
+    Column("assignment_id", Text, primary_key=True),
+    Column("run_id", Text, ForeignKey(runs_table.c.run_id), nullable=False),
+    Column("row_id", Text, nullable=False),
+    Column("experiment_id", Text, nullable=False),
+    Column("variant_id", Text, nullable=False),
+    Column("transform_overrides_json", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("unit", Text),  # what was hashed; null where a caller of the recorder did not say
+    Column("bucket", Integer),  # of 100
+    Column("sub_bucket", Integer),  # of 100, within the bucket
+    Column("exposure_bucket", Integer),  # of 10,000; null where every unit takes part
+    Column("phase", Text),
+    Column("hash_version", Integer),
+    UniqueConstraint("run_id", "row_id", "experiment_id"),
+    Index("ix_exp_assignments_experiment", "run_id", "experiment_id"),
+    Index("ix_exp_assignments_variant", "experiment_id", "variant_id"),
+)
+"""What holds for the engine's assignments by their making; for those of recorder calls the database sees to it."""

@@ -1,25 +1,25 @@
 """One experiment at work: find the row's unit, its bucket and its variant, and send the row there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
 from itertools import islice
 from typing import Any
 
 import orjson
+from orjson import dumps
 
 from elspeth.contracts.errors import CanonicalError
 from elspeth.core.canonical import canonical
-from elspeth.core.clock import instant
-from elspeth.core.config import HASH_VERSION, Assigner, ExperimentConfig
+from elspeth.core.config import HASH_VERSION, ExperimentConfig
+from elspeth.core.config.buckets import FINE, fine_of, shares
 from elspeth.core.expressions import EVALUATION_ERRORS, Expression, describe
+from elspeth.core.landscape.variants.marks import RunVariant
 from elspeth.engine.executors.gate import GateStep, Route
 from elspeth.engine.executors.sightings import Lookout, Tally
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import Step, Workshop
 
-_STAMP_NS = 1_000_000
 _MOST_SEEN = 1_000_000
 
 
@@ -40,102 +40,117 @@ class ExperimentPlan:
     overrides: Mapping[str, str]
     tally: Tally
 
+    def recorded(self) -> list[RunVariant]:
+        """The variants as they go on record, in order."""
+        experiment_id = self.experiment.experiment_id
+        return [
+            RunVariant(
+                experiment_id, variant, self.node_id, self.overrides[variant], self.phase, HASH_VERSION
+            )
+            for variant in self.variants
+        ]
+
 
 class ExperimentStep(GateStep):
     """A gate whose decision is the hash of a unit.
 
     ``variants`` are the routes of the variants, in order; all the same one where every row goes
-    through all of them. What differs from row to row is in ``experiment_assignments``, not in the
-    path: paths would be as many as rows.
+    through all of them. What differs from row to row is a mark of the token, not in its path: paths
+    would be as many as rows. ``numbers`` are those of the variants in this run.
     """
 
-    def __init__(self, workshop: Workshop, plan: ExperimentPlan, lookout: Lookout) -> None:
+    def __init__(
+        self, workshop: Workshop, plan: ExperimentPlan, numbers: Sequence[int], lookout: Lookout
+    ) -> None:
         self._workshop = workshop
         self._ns = workshop.clock.ns
         self._node_id = plan.node_id
         self._unit = plan.unit
+        self._unit_of = None if plan.unit is None else plan.unit.fn
         experiment = plan.experiment
-        assigner = Assigner(experiment)
-        self._variant_at = assigner.variant_at
-        self._exposed_below = assigner.exposed_below
+        self._exposed_below = experiment.exposed_below
         self._key = f"{experiment.experiment_id}:".encode()
         self._exposure_key = f"exposure:{experiment.experiment_id}:".encode()
         ids = [variant.variant_id for variant in experiment.variants]
+        self._variant_at = experiment.variant_at
         if experiment.mode == "paired":
             # Every row meets all of them; the one that goes on is the one to name.
-            self._variant_at = [ids.index(experiment.control_id)] * len(self._variant_at)
-        self._columns = [(experiment.experiment_id, name, plan.overrides[name]) for name in ids]
-        self._phase = plan.phase
+            self._variant_at = shares(100 * (variant == experiment.control_id) for variant in ids)
+        self._numbers = numbers
         self._ids = ids
         self._lookout = lookout
         self._seen: dict[int, tuple[int, bytes]] = {}
-        self._stamp: datetime = workshop.clock.now()
-        self._stamp_until = 0
         self.variants: list[Route] = []
         self.unexposed: Route
 
     def step(self, token: LiveToken) -> Step | None:
         """Assign, put it on record, and send the token on its way."""
-        number = token.token_no
-        expression = self._unit
-        if expression is None:
-            root = token if not number else token.root
-            unit = root.hashes[:32].hex()
-        else:
-            try:
-                unit = unit_text(expression.fn(token.row))
-            except NoUnitError as error:
-                return self._without_unit(token, f"{expression.text} {error}")
-            except EVALUATION_ERRORS as error:
-                return self._without_unit(token, describe(error, expression, token.row))
-        data = unit.encode()
+        fn = self._unit_of
+        try:
+            if fn is None:
+                unit = None
+                data = token.root.hashes[:32].hex().encode()
+            else:
+                unit = fn(token.row)
+                if type(unit) is not str:
+                    unit = unit_text(unit)
+                data = unit.encode()
+        except EVALUATION_ERRORS as error:
+            return self._without_unit(token, error)
         exposure = None
-        if self._exposed_below < 10_000:
-            fine = int.from_bytes(sha256(self._exposure_key + data).digest(), "big") % 10_000
-            exposure = fine % 100 * 100 + fine // 100
+        if self._exposed_below < FINE:
+            exposure = fine_of(sha256(self._exposure_key + data).digest())
             if exposure >= self._exposed_below:
                 self._lookout.unexposed += 1
                 return self._send(token, self.unexposed)
         hashed = sha256(self._key + data).digest()
+        sub_bucket, bucket = divmod(int.from_bytes(hashed) % FINE, 100)
+        index, known = self._variant_at[bucket * 100 + sub_bucket], False
         key = hashed[:8]
-        fine = int.from_bytes(hashed, "big") % 10_000
-        bucket, sub = fine % 100, fine // 100
-        index = self._variant_at[bucket * 100 + sub]
-        known = False
-        if number:
-            # A row that came apart before is assigned once: as its first part was.
-            known = token.row_no in self._seen
-            index, key = self._seen.setdefault(token.row_no, (index, key))
-            if len(self._seen) > _MOST_SEEN:
-                # The parts of a row come close together: forget the older half.
-                self._seen = dict(islice(self._seen.items(), _MOST_SEEN // 2, None))
+        if token.token_no:
+            index, key, known = self._as_before(token.row_no, index, key)
+        lookout = self._lookout
         if not known:
-            self._note(token, index, (unit, bucket, sub, exposure))
-        self._lookout.units[token.row_no] = key
-        return self._send(token, self.variants[index])
+            lookout.assigned[index] += 1
+            variant_no = self._numbers[index]
+            mark: tuple[Any, ...] = (variant_no, unit, bucket, sub_bucket)
+            if exposure is not None:
+                mark = (*mark, exposure)
+            stored = dumps((mark,)).decode()
+            token.assigned = f"{token.assigned[:-1]},{stored[1:]}" if token.assigned else stored
+        lookout.units[token.row_no] = key
+        route = self.variants[index]
+        path = token.path.children.get(route.path_step)
+        if path is None or route.target is None:
+            return self._send(token, route)
+        # As `_send` does, for the common case: nothing is forked, and the path is known.
+        token.times.append(self._ns())
+        token.path = path
+        return route.target
+
+    def _as_before(self, row_no: int, index: int, key: bytes) -> tuple[int, bytes, bool]:
+        """A row that came apart before is assigned once: as its first part was. Last: whether it is."""
+        known = row_no in self._seen
+        index, key = self._seen.setdefault(row_no, (index, key))
+        if len(self._seen) > _MOST_SEEN:
+            # The parts of a row come close together: forget the older half.
+            self._seen = dict(islice(self._seen.items(), _MOST_SEEN // 2, None))
+        return index, key, known
 
     def restore(self) -> None:
         """Go on with a run that stopped."""
         for row_no, (variant, key) in self._lookout.restore().items():
             self._seen[row_no] = self._ids.index(variant), key
 
-    def _without_unit(self, token: LiveToken, why: str) -> Step:
+    def _without_unit(self, token: LiveToken, error: Exception) -> Step:
         self._lookout.unassigned += 1
+        expression = self._unit
+        assert expression is not None
+        if isinstance(error, NoUnitError):
+            why = f"{expression.text} {error}"
+        else:
+            why = describe(error, expression, token.row)
         return self.failed.take(token, {"error": why})
-
-    def _note(self, token: LiveToken, index: int, found: tuple[str, int, int, int | None]) -> None:
-        self._lookout.assigned[index] += 1
-        now = self._ns()
-        if now >= self._stamp_until:
-            self._stamp = instant((now + self._workshop.clock.epoch_ns) // 1000)
-            self._stamp_until = now + _STAMP_NS
-        row_id = f"{token.run_id}-{token.row_no}"
-        experiment_id, variant_id, overrides = self._columns[index]
-        self._workshop.pending.put(
-            "experiment_assignments",
-            (f"{row_id}-{experiment_id}", token.run_id, row_id, experiment_id, variant_id, overrides,
-             self._stamp, *found, self._phase, HASH_VERSION),
-        )  # fmt: skip
 
 
 class NoUnitError(ValueError):

@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from elspeth.contracts.judging import FLIPPED, FLIPS, UNPAIRED, WINNER
 from elspeth.contracts.plugins import Row
 from elspeth.core.landscape.database import LandscapeDB
-from elspeth.core.landscape.variants.readings import units_of_rows
+from elspeth.core.landscape.paths import Path
+from elspeth.core.landscape.variants.marks import units_of_rows
 from elspeth.engine.executors.outcomes import Outcomes
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import ErrorExit, Step, Workshop
@@ -22,6 +23,9 @@ Sighting = tuple[int, bytes, int, int, int, int, int, "Row | None", bool, int]
 """Index of the variant, unit, row, token and parent number, step index, attempt, the row that came
 out (None: it failed, or gave no single row), whether it failed, and how long it took in µs."""
 
+
+Seen = tuple[int, LiveToken, Path, int, "Row | None", int, bool]
+"""Index of the variant, token, its path and how many times it had, row, attempt, whether it failed."""
 
 Judged = Mapping[str, Mapping[str, int]]
 """Variant → what was said of its answers (who won, or else: see `contracts.judging`) → how often."""
@@ -78,7 +82,7 @@ class Lookout:
         self._tally = tally
         self._begun = False
         self._told: tuple[int, ...] = ()
-        self._seen: list[Sighting] = []
+        self.seen: list[Seen] = []
         self.units: dict[int, bytes] = {}
         """Row number → its unit (8 bytes of a hash), while it is on its way to a variant."""
         self.assigned = [0] * len(nodes)
@@ -93,17 +97,7 @@ class Lookout:
 
     def see(self, index: int, token: LiveToken, row: Row | None, attempt: int, *, failed: bool) -> None:
         """A token has come out of the variant with this index, at the last step of its path."""
-        unit = self.units.get(token.row_no)
-        if unit is None:
-            return  # it came by another way than through the experiment
-        times, t0 = token.times, token.t0
-        took = (times[-1] - t0) // 1000
-        if len(times) > 1:
-            took -= (times[-2] - t0) // 1000
-        self._seen.append(
-            (index, unit, token.row_no, token.token_no, token.parent_no or 0, token.path.step_index, attempt,
-             row, failed, took)
-        )  # fmt: skip
+        self.seen.append((index, token, token.path, len(token.times), row, attempt, failed))
 
     def restore(self) -> Mapping[int, tuple[str, bytes]]:
         """Go on with a run that stopped; returns variant and unit of the rows that wait, by row number."""
@@ -122,16 +116,33 @@ class Lookout:
         """Put down what was seen since the last commit, with this one."""
         if not self._begun:
             self._begin()
+        seen = self._sightings()
         underway = self._underway()
         said = sum(count for of in self._judged.values() for count in of.values())
         counts = (*self.assigned, self.unexposed, self.unassigned, said)
-        if self._seen or counts != self._told:
-            now = Sightings(
-                self._seen, self.assigned, self.unexposed, self.unassigned, underway, self._judged
-            )
+        if seen or counts != self._told:
+            now = Sightings(seen, self.assigned, self.unexposed, self.unassigned, underway, self._judged)
             for table, row in self._tally.commit(commit_no, now):
                 self._workshop.pending.put(table, row)
-            self._seen, self._told = [], counts
+            self._told = counts
+
+    def _sightings(self) -> list[Sighting]:
+        """What was seen since the last commit. Rows that came by another way are no part of it."""
+        found = []
+        unit_of = self.units.get
+        for index, token, path, count, row, attempt, failed in self.seen:
+            row_no, times, t0 = token.row_no, token.times, token.t0
+            unit = unit_of(row_no)
+            if unit is not None:
+                took = (times[count - 1] - t0) // 1000
+                if count > 1:
+                    took -= (times[count - 2] - t0) // 1000
+                found.append(
+                    (index, unit, row_no, token.token_no, token.parent_no or 0, path.step_index, attempt,
+                     row, failed, took)
+                )  # fmt: skip
+        self.seen.clear()
+        return found
 
     def _begin(self) -> None:
         self._begun = True
@@ -158,15 +169,16 @@ class VariantExit:
     """What follows a variant: looks at the token, and passes it on."""
 
     def __init__(self, lookout: Lookout, index: int, following: Step) -> None:
-        self._lookout = lookout
+        self._see = lookout.seen.append
         self._index = index
         self._following = following
 
     def step(self, token: LiveToken) -> Step:
         """Note what came out."""
-        made = token.path.step
+        path = token.path
+        made = path.step
         if made is not None:  # else it is one of several rows that the variant gave: noted as one
-            self._lookout.see(self._index, token, token.row, made.attempt, failed=False)
+            self._see((self._index, token, path, len(token.times), token.row, made.attempt, False))
         return self._following
 
 

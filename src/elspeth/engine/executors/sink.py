@@ -80,9 +80,9 @@ class SinkStep:
         for token in tokens:
             if path is None or token.path is not before:  # neighbours mostly came the same way
                 before = token.path
-                path = before.grow(step, step)
+                path = before.children.get(step) or before.grow(step, step)
             token.path = path
-            token.times += times
+            token.sunk = times
 
     def _divert(self, tokens: Sequence[LiveToken], failures: dict[int, str]) -> list[LiveToken]:
         bad = [index for index in failures if not 0 <= index < len(tokens)]

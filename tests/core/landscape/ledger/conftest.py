@@ -96,6 +96,10 @@ def _write_everything(db: LandscapeDB, record_orders: Callable[[LandscapeDB, str
         "batches": [batch],
         "batch_tokens": [(number, 0, "in", 0, 0, 0), (number, 0, "out", 0, 1, 0)],
         "trace_joins": [(number, 2, 0, 0, 1, 0), (number, 2, 0, 1, 0, 0)],
+        "experiment_variants": [
+            (number, 0, "split", "a", "explode", "{}", "f00d", 1),
+            (number, 1, "later", "b", "approved", "{}", "beef", 1),
+        ],
         "experiment_readings": [
             (number, "exp", "= row['x'] > 1", 2, b"b\x00\x01"),
             (number, "exp", "unit", 2, b"k"),

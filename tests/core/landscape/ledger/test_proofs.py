@@ -34,6 +34,7 @@ def proof_of(sealed: Any, row_no: int, run_id: str = FIRST) -> RowProof:
         (0, ["run", "trace", "path", "batch_token", "call", "call", "assignment"]),
         (2, ["run", "trace", "trace", "trace", "path", "path", "path", "join", "join", "assignment"]),
         (3, ["run", "trace", "path", "error"]),
+        (5, ["run", "trace", "trace", "trace", "path", "path", "path", "variant", "variant"]),
     ],
 )
 def test_a_proof_holds_all_records_of_the_row(sealed: Any, row_no: int, kinds: list[str]) -> None:
@@ -161,9 +162,9 @@ def _notes(sealed: Any) -> list[str]:
 def test_a_database_that_was_cut_back_is_shown_up_by_its_anchors(sealed_sqlite: Any) -> None:
     anchored = [parse_note(note) for note in _notes(sealed_sqlite)]
     tables = ("traces", "paths", "path_steps", "path_events", "trace_errors", "trace_joins", "batch_tokens",
-              "run_events", "tree_heads", "checkpoints", "experiment_totals",
+              "run_events", "tree_heads", "checkpoints", "experiment_totals", "experiment_variants",
               "experiment_readings")  # fmt: skip
-    named = ("nodes", "edges", "artifacts", "batches", "calls", "experiment_assignments", "runs")
+    named = ("nodes", "edges", "artifacts", "batches", "calls", "assignments", "runs")
     sealed_sqlite.change(
         *(f"DELETE FROM {table} WHERE run_no = 2" for table in tables),
         *(f"DELETE FROM {table} WHERE run_id = '{SECOND}'" for table in named),

@@ -48,9 +48,15 @@ CHANGES = [
      ("traces", "row_no=5 token_no=2", "changed")),
     ("UPDATE traces SET path_no = 0 WHERE run_no = 1 AND row_no = 1 AND token_no = 1",
      ("traces", "row_no=1 token_no=1", "changed")),
+    ("UPDATE traces SET assigned = '[[0,\"c5\",12,35]]' WHERE run_no = 1 AND row_no = 5 AND token_no = 0",
+     ("traces", "row_no=5 token_no=0", "changed")),
+    ("UPDATE traces SET assigned = NULL WHERE run_no = 1 AND row_no = 5 AND token_no = 2",
+     ("traces", "row_no=5 token_no=2", "changed")),
+    ("UPDATE experiment_variants SET variant_id = 'b' WHERE run_no = 1 AND variant_no = 0",
+     ("experiment_variants", "variant_no=0", "changed")),
     ("DELETE FROM traces WHERE run_no = 1 AND row_no = 3", ("traces", "row_no=3 token_no=0", "removed")),
     ("INSERT INTO traces SELECT run_no, 99, token_no, path_no, parent_no, t0, times, hashes, payload, deltas,"
-     " row_alias, token_alias FROM traces WHERE run_no = 1 AND row_no = 0", ("traces", "row_no=99 token_no=0", "added")),
+     " row_alias, token_alias, assigned FROM traces WHERE run_no = 1 AND row_no = 0", ("traces", "row_no=99 token_no=0", "added")),
     ("UPDATE paths SET sink_node_id = 'review' WHERE run_no = 1 AND path_no = 0", ("paths", "path_no=0", "changed")),
     ("DELETE FROM path_steps WHERE run_no = 1 AND path_no = 1 AND ordinal = 0", ("paths", "path_no=1", "changed")),
     ("UPDATE path_events SET reason = '{}' WHERE run_no = 1 AND path_no = 1", ("paths", "path_no=1", "changed")),
@@ -156,8 +162,9 @@ def test_leaves_in_another_order_are_called_so(sealed: Any) -> None:
 
 def test_a_run_that_is_gone_is_missed_by_the_next(sealed: Any) -> None:
     tables = ("traces", "paths", "path_steps", "path_events", "trace_errors", "trace_joins", "batch_tokens",
-              "run_events", "experiment_readings", "experiment_totals", "tree_heads", "checkpoints")  # fmt: skip
-    named = ("nodes", "edges", "artifacts", "batches", "calls", "experiment_assignments", "runs")
+              "run_events", "experiment_variants", "experiment_readings", "experiment_totals", "tree_heads",
+              "checkpoints")  # fmt: skip
+    named = ("nodes", "edges", "artifacts", "batches", "calls", "assignments", "runs")
     sealed.change(
         *(f"DELETE FROM {table} WHERE run_no = 1" for table in tables),
         *(f"DELETE FROM {table} WHERE run_id = '{FIRST}'" for table in named),

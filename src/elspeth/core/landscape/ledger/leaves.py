@@ -24,10 +24,11 @@ VERSION = 1
 _FLOAT = Struct(">d")
 _LENGTHS = Struct(">qq")
 _TRACE_DOMAIN = b"\x00elspeth trace 1\n"
-# The two forms of a trace that the engine writes: a row's first token, and one with a parent.
-_FIRST = Struct(f">{len(_TRACE_DOMAIN)}sI11s8q")
-_CHILD = Struct(f">{len(_TRACE_DOMAIN)}sI11s9q")
-_FIRST_TYPES, _CHILD_TYPES = b"iiiinisbbnn", b"iiiiiisbbnn"
+# The forms of a trace that the engine writes: first of its row, the same with a variant, one with a parent.
+_FIRST = Struct(f">{len(_TRACE_DOMAIN)}sI12s8q")
+_CHILD = Struct(f">{len(_TRACE_DOMAIN)}sI12s9q")
+_FIRST_MARKED = Struct(f">{len(_TRACE_DOMAIN)}sI12s9q")
+_FIRST_TYPES, _CHILD_TYPES, _MARKED_TYPES = b"iiiinisbbnnn", b"iiiiiisbbnnn", b"iiiinisbbnns"
 
 Values = Sequence[Any]
 
@@ -117,10 +118,14 @@ def trace_leaves(rows: Iterable[Values]) -> list[bytes]:
     hundredth of a run's time.
     """
     found = []
-    first, child, lengths, hashed = _FIRST.pack, _CHILD.pack, _LENGTHS.pack, sha256
+    first, child, marked, hashed = _FIRST.pack, _CHILD.pack, _FIRST_MARKED.pack, sha256
+    lengths = _LENGTHS.pack
     for row in rows:
-        run_no, row_no, token_no, path_no, parent_no, t0, times, hashes, payload, deltas, alias, other = row
-        if alias is not None or other is not None:
+        (
+            run_no, row_no, token_no, path_no, parent_no, t0, times, hashes, payload, deltas, alias, other,
+            assigned,
+        ) = row  # fmt: skip
+        if alias is not None or other is not None or (assigned is not None and parent_no is not None):
             found.append(_any_trace(row))
             continue
         try:
@@ -134,14 +139,22 @@ def trace_leaves(rows: Iterable[Values]) -> list[bytes]:
                 body = payload.encode()
                 changes = deltas.encode()
                 held = hashed(lengths(len(body), len(changes)) + body + changes).digest()
+            if assigned is not None:
+                mark = assigned.encode()
+                head = marked(
+                    _TRACE_DOMAIN, 12, _MARKED_TYPES, run_no, row_no, token_no, path_no, t0, len(at),
+                    len(hashes), 32, len(mark),
+                )  # fmt: skip
+                found.append(hashed(b"".join((head, at, hashes, held, mark))).digest())
+                continue
             if parent_no is None:
                 head = first(
-                    _TRACE_DOMAIN, 11, _FIRST_TYPES, run_no, row_no, token_no, path_no, t0, len(at),
+                    _TRACE_DOMAIN, 12, _FIRST_TYPES, run_no, row_no, token_no, path_no, t0, len(at),
                     len(hashes), 32,
                 )  # fmt: skip
             else:
                 head = child(
-                    _TRACE_DOMAIN, 11, _CHILD_TYPES, run_no, row_no, token_no, path_no, parent_no, t0,
+                    _TRACE_DOMAIN, 12, _CHILD_TYPES, run_no, row_no, token_no, path_no, parent_no, t0,
                     len(at), len(hashes), 32,
                 )  # fmt: skip
             found.append(hashed(b"".join((head, at, hashes, held))).digest())
@@ -152,7 +165,8 @@ def trace_leaves(rows: Iterable[Values]) -> list[bytes]:
 
 def _any_trace(row: Values) -> bytes:
     """The leaf of a trace with ids of its own, or with values of other types than the engine writes."""
-    return leaf("trace", [*row[:8], _any_content(row[8], row[9]), row[10], row[11]])
+    hashes = bytes(row[7]) if isinstance(row[7], bytearray) else row[7]
+    return leaf("trace", [*row[:7], hashes, _any_content(row[8], row[9]), *row[10:]])
 
 
 def _any_content(payload: Any, deltas: Any) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection
 
 from elspeth.contracts.errors import LandscapeError, NotFoundError
@@ -77,8 +78,9 @@ def _records_of(connection: Connection, run: RunKey, row_no: int) -> Wanted:
             values = records.values_of(kind, row)
             found[kind.name, records.key_of(kind, values)] = values
     _add_calls(connection, run, found)
+    _add_variants(connection, run, found)
     alias = next((values[10] for (kind, _), values in found.items() if kind == "trace"), None)
-    sql = "SELECT * FROM experiment_assignments WHERE run_id = ? AND row_id = ?"
+    sql = "SELECT * FROM assignments WHERE run_id = ? AND row_id = ?"
     for row in _rows(connection, sql, run.run_id, alias or ids.row_id(run.run_id, row_no)):
         values = records.values_of(records.ASSIGNMENT, row)
         found["assignment", records.key_of(records.ASSIGNMENT, values)] = values
@@ -101,6 +103,16 @@ def _add_calls(connection: Connection, run: RunKey, found: Wanted) -> None:
         for row in _rows(connection, "SELECT * FROM calls WHERE state_id = ? ORDER BY call_index", state):
             values = records.values_of(records.CALL, row)
             found["call", records.key_of(records.CALL, values)] = values
+
+
+def _add_variants(connection: Connection, run: RunKey, found: Wanted) -> None:
+    """What the marks of traces stand for."""
+    marks = [values[12] for (kind, _), values in found.items() if kind == "trace" and values[12] is not None]
+    numbers = {mark[0] for text in marks for mark in orjson.loads(text)}
+    for key, values in records.read_some(
+        connection, records.VARIANT, run, [(number,) for number in sorted(numbers)]
+    ):
+        found["variant", key] = values
 
 
 def _rows(connection: Connection, sql: str, *parameters: Any) -> Iterator[Sequence[Any]]:

@@ -58,7 +58,8 @@ JOIN = Kind("join", tables.joins_table, ("row_no", "token_no", "ordinal"))
 BATCH = Kind("batch", tables.batches_table, ("batch_no",))
 BATCH_TOKEN = Kind("batch_token", tables.batch_tokens_table, ("batch_no", "role", "ordinal"))
 CALL = Kind("call", tables.calls_table, ("call_id",))
-ASSIGNMENT = Kind("assignment", tables.experiment_assignments_table, ("assignment_id",))
+VARIANT = Kind("variant", tables.experiment_variants_table, ("variant_no",))
+ASSIGNMENT = Kind("assignment", tables.assignments_table, ("assignment_id",))
 READING = Kind("reading", tables.experiment_readings_table, ("experiment_id", "reading", "commit_no"))
 TOTALS = Kind("totals", tables.experiment_totals_table, ("experiment_id", "commit_no"))
 EVENT = Kind("event", tables.run_events_table, ("ordinal",))
@@ -68,8 +69,8 @@ TRACE = Kind("trace", tables.traces_table, ("row_no", "token_no"))
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
     for kind in (
-        RUN, NODE, EDGE, PATH, ERROR, JOIN, BATCH, BATCH_TOKEN, CALL, ASSIGNMENT, READING, TOTALS, EVENT,
-        ARTIFACT, TRACE,
+        RUN, NODE, EDGE, PATH, ERROR, JOIN, BATCH, BATCH_TOKEN, CALL, VARIANT, ASSIGNMENT, READING, TOTALS,
+        EVENT, ARTIFACT, TRACE,
     )
 }  # fmt: skip
 BY_TABLE: Mapping[str, Kind] = {kind.table.name: kind for kind in KINDS.values()}

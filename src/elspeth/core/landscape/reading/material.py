@@ -15,6 +15,7 @@ from elspeth.core.landscape.reading.stored import PathCache, StoredPath, StoredT
 from elspeth.core.landscape.records import CallRecord, EdgeRecord, ErrorRecord
 from elspeth.core.landscape.statements import statement
 from elspeth.core.landscape.tables import calls_table
+from elspeth.core.landscape.variants.marks import of_row
 
 _ERRORS_SQL = """SELECT x.*, t.row_alias, t.token_alias
     FROM trace_errors x JOIN traces t
@@ -25,10 +26,6 @@ _ERRORS_OF_RUN = text(_ERRORS_SQL.format(also="", rest="LIMIT :limit"))
 _CALLS = statement(
     calls_table, CallRecord, "WHERE state_id IN :state_ids ORDER BY state_id, call_index"
 ).bindparams(bindparam("state_ids", expanding=True))
-_ASSIGNMENTS = text(
-    """SELECT * FROM experiment_assignments WHERE run_id = :run_id AND row_id = :row_id
-    ORDER BY experiment_id"""
-)
 _PARENTS = text(
     """SELECT j.token_no, j.parent_row_no, j.parent_token_no, t.token_alias
     FROM trace_joins j LEFT JOIN traces t
@@ -127,18 +124,17 @@ def _calls(
 
 
 def _assignments(connection: Connection, run_id: str, row_id: str) -> list[Assignment]:
-    rows = connection.execute(_ASSIGNMENTS, {"run_id": run_id, "row_id": row_id})
     return [
         Assignment(
-            row.experiment_id,
-            row.variant_id,
-            row.unit,
-            row.bucket,
-            row.sub_bucket,
-            row.phase,
-            orjson.loads(row.transform_overrides_json),
+            experiment_id,
+            row["variant_id"],
+            row["unit"],
+            row["bucket"],
+            row["sub_bucket"],
+            row["phase"],
+            orjson.loads(row["transform_overrides_json"]),
         )
-        for row in rows
+        for experiment_id, row in of_row(connection, run_id, row_id).items()
     ]
 
 

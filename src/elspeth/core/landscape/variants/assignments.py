@@ -12,8 +12,10 @@ from elspeth.core.canonical import canonical, digest
 from elspeth.core.clock import Clock, microseconds
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.stepwise.tokens import RecordError, ensure_run, transaction
-from elspeth.core.landscape.tables import experiment_assignments_table
+from elspeth.core.landscape.tables import assignments_table
+from elspeth.core.landscape.variants.marks import of_row
 from elspeth.core.landscape.variants.sql import NODE_METRICS, VARIANT_METRICS
+from elspeth.core.landscape.views import experiment_assignments_table
 
 _table = experiment_assignments_table.c
 _EXPERIMENT = text(
@@ -60,16 +62,14 @@ class AssignmentRecording:
         other overrides.
         """
         stored = canonical(dict(transform_overrides)).decode()
-        mine = (_table.run_id == run_id) & (_table.row_id == row_id) & (_table.experiment_id == experiment_id)
         new = False
         with transaction(self.db) as connection:
-            query = select(experiment_assignments_table).where(mine)
-            before = connection.execute(query).mappings().one_or_none()
+            before = of_row(connection, run_id, row_id).get(experiment_id)
             if before is None:
                 now = self.clock.now()
                 ensure_run(connection, run_id, microseconds(now))
                 connection.execute(
-                    insert(experiment_assignments_table).values(
+                    insert(assignments_table).values(
                         assignment_id=digest([run_id, row_id, experiment_id]).hex()[:32],
                         run_id=run_id,
                         row_id=row_id,
@@ -79,7 +79,7 @@ class AssignmentRecording:
                         created_at=now,
                     )
                 )
-                before = connection.execute(query).mappings().one()
+                before = of_row(connection, run_id, row_id)[experiment_id]
                 new = True
         if new:
             self.db.proof.note(run_id, "assignment", (before["assignment_id"],))

@@ -15,7 +15,7 @@ from elspeth.contracts.errors import LandscapeError
 VARIANT, UNIT, PAIR, FAILED, LATENCY = "variant", "unit", "pair", "failed", "latency_ms"
 """The columns that are there whatever the metrics.
 
-A unit is the key that `core.config.assigning.unit_key` makes; a pair the row and the token that were
+A unit is the key that `core.config.buckets.unit_key` makes; a pair the row and the token that were
 sent to all variants; the latency that of the calls, or of the step where none was made.
 """
 

@@ -5,12 +5,11 @@ tokens that came out of variants, in the order in which they did. Each commit ad
 column, and one line of totals.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import bindparam, text
 
-from elspeth.core.config.buckets import unit_key
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.variants.sql import REFUSED
 
@@ -32,10 +31,6 @@ _TOTALS = text(
     """SELECT commit_no, totals_json FROM experiment_totals
     WHERE run_no = :run_no AND experiment_id = :experiment_id ORDER BY commit_no DESC LIMIT 1"""
 )
-_UNITS = text(
-    """SELECT row_id, experiment_id, unit, variant_id FROM experiment_assignments
-    WHERE run_id = :run_id AND experiment_id = :experiment_id AND row_id IN :row_ids"""
-).bindparams(bindparam("row_ids", expanding=True))
 _ANY_CALL = text("SELECT 1 FROM calls WHERE run_id = :run_id LIMIT 1")
 _CALLS = text(
     f"""SELECT state_id, status, tokens_in, tokens_out, cost, latency_ms, {REFUSED} AS refused FROM calls
@@ -88,28 +83,20 @@ def last_totals(db: LandscapeDB, run_no: int, experiment_id: str) -> tuple[int, 
         return None if row is None else (row.commit_no, row.totals_json)
 
 
-def units_of_rows(
-    db: LandscapeDB, run_id: str, experiment_id: str, rows: Sequence[int]
-) -> dict[int, tuple[str, bytes]]:
-    """Row number → variant and unit (as `unit_key` gives it) of those of these rows that are assigned."""
-    found = {}
-    with db.reading() as connection:
-        for start in range(0, len(rows), _CHUNK):
-            row_ids = [f"{run_id}-{row_no}" for row_no in rows[start : start + _CHUNK]]
-            key = {"run_id": run_id, "experiment_id": experiment_id, "row_ids": row_ids}
-            for row in connection.execute(_UNITS, key):
-                row_no = int(row.row_id[len(run_id) + 1 :])
-                found[row_no] = (row.variant_id, unit_key(experiment_id, row.unit or row.row_id))
-    return found
-
-
 class CallSums:
-    """What the calls of steps add up to. Looks at nothing as long as the run has made no call."""
+    """What the calls of steps add up to."""
 
     def __init__(self, db: LandscapeDB, run_id: str) -> None:
         self._db = db
         self._run_id = run_id
         self._any = False
+
+    def any(self) -> bool:
+        """Whether the run has made a call."""
+        if not self._any:
+            with self._db.reading() as connection:
+                self._any = connection.execute(_ANY_CALL, {"run_id": self._run_id}).scalar() is not None
+        return self._any
 
     def of(self, steps: Mapping[str, int]) -> dict[str, dict[str, float]]:
         """Step (a state's id without its attempt) → sums over its attempts, for those that made calls.
@@ -118,10 +105,6 @@ class CallSums:
         """
         found: dict[str, dict[str, float]] = {}
         with self._db.reading() as connection:
-            if not self._any:
-                self._any = connection.execute(_ANY_CALL, {"run_id": self._run_id}).scalar() is not None
-            if not self._any:
-                return found
             states = [f"{step}.{attempt}" for step, last in steps.items() for attempt in range(1, last + 1)]
             for start in range(0, len(states), _CHUNK):
                 key = {"state_ids": states[start : start + _CHUNK]}

@@ -39,9 +39,7 @@ _ASSIGNED = text(
     """SELECT run_id, variant_id, COUNT(*) AS assigned FROM experiment_assignments
     WHERE experiment_id = :experiment_id AND run_id IN :run_ids GROUP BY run_id, variant_id"""
 ).bindparams(bindparam("run_ids", expanding=True))
-_COUNT = text(
-    "SELECT COUNT(*) FROM experiment_assignments WHERE run_id = :run_id AND experiment_id = :experiment_id"
-)
+_SINGLE = text("SELECT 1 FROM assignments WHERE run_id = :run_id AND experiment_id = :experiment_id LIMIT 1")
 _UNITS = text(
     """SELECT row_id, COALESCE(unit, row_id) AS unit, variant_id FROM experiment_assignments
     WHERE run_id = :run_id AND experiment_id = :experiment_id"""
@@ -149,11 +147,11 @@ class ExperimentReader:
                 found[row.variant_id] = found.get(row.variant_id, 0) + row.assigned
         return found
 
-    def count_assigned(self, run: ExperimentRun) -> int:
-        """How many rows are assigned, by the index alone: 30 ms for 10^6."""
+    def assigned_by_calls(self, run: ExperimentRun) -> bool:
+        """Whether somebody but the engine assigned rows too: those are in none of its totals."""
         with self._db.reading() as connection:
             key = {"run_id": run.run_id, "experiment_id": run.experiment_id}
-            return int(connection.execute(_COUNT, key).scalar_one())
+            return connection.execute(_SINGLE, key).scalar() is not None
 
     def unexposed(self, runs: Collection[ExperimentRun]) -> int:
         """How many rows took no part, and went through the transform as it is configured."""
@@ -217,9 +215,10 @@ class ExperimentReader:
         """Row number, unit and variant of every assigned row, in no order."""
         with self._db.reading() as connection:
             key = {"run_id": run.run_id, "experiment_id": run.experiment_id}
-            skip = len(run.run_id) + 1
             for row_id, unit, variant in connection.execution_options(yield_per=10_000).execute(_UNITS, key):
-                yield int(row_id[skip:]), unit, variant
+                row = ids.parse_row_id(row_id)
+                if row is not None and row.run_id == run.run_id:  # else the engine never had it
+                    yield row.row_no, unit, variant
 
     def usage(self, run: ExperimentRun) -> dict[str, dict[str, float]]:
         """What was used per step of a token (its id without the attempt), all attempts together."""

@@ -1,0 +1,103 @@
+"""Which variants a row was given, by the row's own key; and the variants of a run, by number.
+
+The engine marks the trace of the token that was assigned (``traces.assigned``), because a record of its
+own with the indexes that it needs would take ten times as long as to decide.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, bindparam, select, text
+
+from elspeth.core.config.buckets import unit_key
+from elspeth.core.landscape import ids
+from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.tables import assignments_table, experiment_variants_table
+from elspeth.core.landscape.views import DIALECTS, assigned_by_engine, experiment_assignments_table
+
+_columns = experiment_assignments_table.columns
+_OF_ROW = {
+    dialect: text(
+        assigned_by_engine(dialect, "AND r.run_id = :run_id AND t.row_no = :row_no ORDER BY x.variant_no")
+    ).columns(*_columns)
+    for dialect in DIALECTS
+}
+_UNITS = {
+    dialect: text(
+        f"""SELECT row_id, unit, variant_id FROM ({
+            assigned_by_engine(
+                dialect,
+                "AND r.run_id = :run_id AND t.row_no IN :row_nos AND x.experiment_id = :experiment_id",
+            )
+        }) found"""
+    ).bindparams(bindparam("row_nos", expanding=True))
+    for dialect in DIALECTS
+}
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RunVariant:
+    """One variant of one experiment of a run, as it is recorded. ``overrides`` are JSON."""
+
+    experiment_id: str
+    variant_id: str
+    node_id: str
+    overrides: str
+    phase: str
+    hash_version: int
+
+
+def of_row(connection: Connection, run_id: str, row_id: str) -> dict[str, RowMapping]:
+    """A row's assignments by experiment, in the columns of the view ``experiment_assignments``."""
+    found = {}
+    key = ids.parse_row_id(row_id)
+    if key is not None and key.run_id == run_id:
+        of_engine = _OF_ROW[connection.dialect.name]
+        rows = connection.execute(of_engine, {"run_id": run_id, "row_no": key.row_no}).mappings()
+        found = {row["experiment_id"]: row for row in rows}
+    table = assignments_table.c
+    query = select(
+        *(table[name] if name in table else text(f"NULL AS {name}") for name in _columns.keys())  # noqa: SIM118
+    )
+    rows = connection.execute(query.where(table.run_id == run_id, table.row_id == row_id)).mappings()
+    return dict(sorted((found | {row["experiment_id"]: row for row in rows}).items()))
+
+
+def units_of_rows(
+    db: LandscapeDB, run_id: str, experiment_id: str, rows: Sequence[int]
+) -> dict[int, tuple[str, bytes]]:
+    """Row number → variant and unit (as `unit_key` gives it) of those that the engine has assigned."""
+    found = {}
+    with db.reading() as connection:
+        query = _UNITS[connection.dialect.name]
+        for start in range(0, len(rows), _CHUNK):
+            key = {"run_id": run_id, "experiment_id": experiment_id, "row_nos": rows[start : start + _CHUNK]}
+            for row in connection.execute(query, key):
+                row_no = int(row.row_id[len(run_id) + 1 :])
+                found[row_no] = (row.variant_id, unit_key(experiment_id, row.unit))
+    return found
+
+
+def number_variants(
+    db: LandscapeDB, run_no: int, wanted: Sequence[RunVariant]
+) -> tuple[Mapping[RunVariant, int], list[tuple[Any, ...]]]:
+    """The number of each of these variants in a run, and the rows of ``experiment_variants`` still to write.
+
+    A run that goes on with changed options has new variants, behind those that its rows were given before.
+    """
+    table = experiment_variants_table
+    numbers: dict[RunVariant, int] = {}
+    with db.reading() as connection:
+        for row in connection.execute(select(table).where(table.c.run_no == run_no)):
+            numbers[RunVariant(*row[2:])] = row.variant_no
+    missing = [one for one in wanted if one not in numbers]
+    first = max(numbers.values(), default=-1) + 1
+    numbers |= {one: number for number, one in enumerate(missing, first)}
+    rows = [
+        (run_no, numbers[one], one.experiment_id, one.variant_id, one.node_id, one.overrides, one.phase,
+         one.hash_version)
+        for one in missing
+    ]  # fmt: skip
+    return numbers, rows
