@@ -338,15 +338,3 @@ def test_two_experiments_one_behind_the_other_have_a_judge_each(
     assert other["wins"] + other["ties"] + other["losses"] == 50
     assert len(judged.output()) == 50
     assert verify(result.run_id, database=judged.database).ok
-
-
-def test_a_resume_with_a_judge_that_was_not_there_before_loses_nothing(judged: Any) -> None:
-    judge = judged.experiment.pop("judge")
-    judged.pipeline["checkpoint"] = {"checkpoint_interval": 20}
-    with pytest.raises(RunInterruptedError) as stopped:
-        run(judged.path, database=judged.database, environ={}, stop=after(1))
-    judged.experiment["judge"] = judge
-    judged.path  # noqa: B018  # writes the file
-    resume(stopped.value.run_id, database=judged.database, accept_changes=True)
-    assert len(judged.output()) == 50
-    assert verify(stopped.value.run_id, database=judged.database).ok

@@ -11,6 +11,7 @@ from elspeth.api.assemble import Assembled, assemble
 from elspeth.api.calls import prepare_calls
 from elspeth.api.database import default_database_url
 from elspeth.api.exporting import exported
+from elspeth.api.going_on import refuse_another_pipeline
 from elspeth.api.sealing import sealing
 from elspeth.api.telemetry import telemetry
 from elspeth.contracts.enums import RunMode, RunStatus
@@ -40,7 +41,8 @@ def resume(
 
     ``run`` is a run's id, or ``latest``. The pipeline file is the one the run was started with.
     What has changed since (settings, plugin versions, inputs) is refused with what differs, unless
-    ``accept_changes``: then the decision goes on record.
+    ``accept_changes``: then the decision goes on record. Another graph and another experiment are
+    refused in any case.
 
     Raises NotFoundError for an unknown run, UsageError for one that is complete or has changed,
     RunHeldError if another process is at work on it, and what `elspeth.run` raises.
@@ -61,6 +63,8 @@ def resume(
                 f"run {record.run_id} can't go on as it began, because something has changed:\n{listed}",
                 fix="undo the change, start a new run, or say --accept-changes: that goes on record",
             )
+        nodes, edges = reader.nodes(record.run_id), reader.edges(record.run_id)
+        refuse_another_pipeline(record, nodes, edges, assembled.assembly)
         sealing(assembled.loaded.settings.landscape, environ).of(db)
         decision = {"elspeth_version": __version__, "accepted_changes": differences}
         configure(db, assembled)

@@ -23,6 +23,8 @@ from elspeth.core.expressions import Expression, compile_expression
 from elspeth.engine.executors.experiment import ExperimentPlan, overrides_json
 from elspeth.plugins.registry import PluginCatalog
 
+_OF_NO_MATTER = frozenset({"budget", "api_key"})
+
 
 @dataclass(slots=True)
 class Experiments:
@@ -290,7 +292,14 @@ def _judging_configs(judging: Judging, stored: Mapping[str, Any]) -> dict[str, M
     return configs
 
 
+def treatment(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Of options those that may change what comes out: not what calls may cost and who pays for them."""
+    return {name: value for name, value in options.items() if name not in _OF_NO_MATTER}
+
+
 def phase_of(stored: Mapping[str, Any], plugin: str, options: Mapping[str, Any]) -> str:
     """What changes when rows of before and after can't be put together: variants, weights, mode, unit."""
-    variants = [[v["variant_id"], v["weight"], options[v["variant_id"]]] for v in stored["variants"]]
+    variants = [
+        [v["variant_id"], v["weight"], treatment(options[v["variant_id"]])] for v in stored["variants"]
+    ]
     return digest([stored["experiment_id"], stored["mode"], stored["unit"], plugin, variants]).hex()[:12]
