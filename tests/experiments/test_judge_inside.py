@@ -87,6 +87,9 @@ def test_every_pair_is_judged_in_both_orders_and_the_control_goes_on_as_before(
     assert judged.server.calls == 100
     assert result.status == "completed"
     with_judge = (judged.directory / "out.csv").read_bytes()
+    page = compare_experiment("exp-1", judged.database).to_html()
+    assert 'aria-label="10 wins, 30 ties, 10 losses"' in page
+    assert '<td class="n">20.0% [11.2%, 33.0%]</td>' in page
     (found,) = told(judged, monkeypatch)
     assert (found["judge"], found["variant_id"], found["run_id"]) == ("judge-1", "treatment", result.run_id)
     assert counts(found) == (10, 30, 10, 10, 0, 0)

@@ -5,6 +5,7 @@ from html import escape
 
 from elspeth.experiments.analysis import Analysis
 from elspeth.experiments.comparison import MetricResult
+from elspeth.experiments.judgements import Judgement
 from elspeth.experiments.report import words
 from elspeth.experiments.report.markdown import notes
 from elspeth.experiments.statistics.effects import Effect
@@ -55,7 +56,7 @@ control <b>{escape(experiment.control_id)}</b>.
 is how much worse it may be (margin or guardrail).</p>
 <table><thead><tr>{_heads("", *(f"{escape(one.variant_id)}>" for one in found.totals.variants))}</tr></thead>
 <tbody>{_variants(found)}</tbody></table>
-<ul class="small">{said}</ul>
+{_judgements(found)}<ul class="small">{said}</ul>
 </body></html>
 """
 
@@ -132,6 +133,36 @@ def _picture(effect: Effect, colour: str, borders: Sequence[float]) -> str:
         )
         + f'</g><circle cx="{x(effect.difference)}" cy="{y}" r="6" fill="{colour}"/></svg>'
     )
+
+
+def _judgements(found: Analysis) -> str:
+    """What judges said, a bar each: wins, ties, losses."""
+    lines = []
+    for one in found.judgements:
+        rate = one.flip_rate
+        flips = "–" if rate is None else "{:.1%} [{:.1%}, {:.1%}]".format(*rate)
+        p = words.p_value(one.p) if one.judged else "–"
+        counts = f"{one.wins:,} / {one.ties:,} / {one.losses:,}"
+        figures = "".join(f'<td class="n">{cell}</td>' for cell in (counts, p, flips))
+        lines.append(
+            f"<tr><td>{escape(one.judge)}<br><span class='small'>on {escape(one.variant_id)}</span></td>"
+            f"<td>{_bar(one)}</td>{figures}</tr>"
+        )
+    if not lines:
+        return ""
+    heads = _heads("judge", "", "wins / ties / losses>", "p>", "turned with the order>")
+    return f"<table><thead><tr>{heads}</tr></thead>\n<tbody>{''.join(lines)}</tbody></table>\n"
+
+
+def _bar(one: Judgement) -> str:
+    parts = ((one.wins, "better"), (one.ties, "inconclusive"), (one.losses, "worse"))
+    drawn, at = "", 0.0
+    for count, colour in parts:
+        width = _WIDTH * count / max(1, one.judged)
+        drawn += f'<rect x="{at:.1f}" width="{width:.1f}" height="14" fill="{_COLOURS[colour]}"/>'
+        at += width
+    label = f"{one.wins} wins, {one.ties} ties, {one.losses} losses"
+    return f'<svg role="img" aria-label="{label}" width="{_WIDTH}" height="14">{drawn}</svg>'
 
 
 def _variants(found: Analysis) -> str:
