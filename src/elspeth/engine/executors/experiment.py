@@ -1,5 +1,6 @@
 """One experiment at work: find the row's unit, its bucket and its variant, and send the row there."""
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,6 +21,8 @@ from elspeth.engine.executors.sightings import Lookout, Tally
 from elspeth.engine.live import LiveToken
 from elspeth.engine.steps import Step, Workshop
 
+_DIGITS = range(100)
+_number = int.from_bytes  # big-endian
 _MOST_SEEN = 1_000_000
 
 
@@ -69,13 +72,16 @@ class ExperimentStep(GateStep):
         self._unit_of = None if plan.unit is None else plan.unit.fn
         experiment = plan.experiment
         self._exposed_below = experiment.exposed_below
+        self._all_exposed = self._exposed_below >= FINE
         self._key = f"{experiment.experiment_id}:".encode()
         self._exposure_key = f"exposure:{experiment.experiment_id}:".encode()
         ids = [variant.variant_id for variant in experiment.variants]
-        self._variant_at = experiment.variant_at
+        variant_at = experiment.variant_at
         if experiment.mode == "paired":
             # Every row meets all of them; the one that goes on is the one to name.
-            self._variant_at = shares(100 * (variant == experiment.control_id) for variant in ids)
+            variant_at = shares(100 * (variant == experiment.control_id) for variant in ids)
+        # By the hash modulo 10,000 as it is: a bucket is its last two digits.
+        self._index_of = array("H", [variant_at[last * 100 + first] for first in _DIGITS for last in _DIGITS])
         self._numbers = numbers
         self._ids = ids
         self._lookout = lookout
@@ -98,14 +104,14 @@ class ExperimentStep(GateStep):
         except EVALUATION_ERRORS as error:
             return self._without_unit(token, error)
         exposure = None
-        if self._exposed_below < FINE:
+        if not self._all_exposed:
             exposure = fine_of(sha256(self._exposure_key + data).digest())
             if exposure >= self._exposed_below:
                 self._lookout.unexposed += 1
                 return self._send(token, self.unexposed)
         hashed = sha256(self._key + data).digest()
-        sub_bucket, bucket = divmod(int.from_bytes(hashed) % FINE, 100)
-        index, known = self._variant_at[bucket * 100 + sub_bucket], False
+        number = _number(hashed) % FINE
+        index, known = self._index_of[number], False
         key = hashed[:8]
         if token.token_no:
             index, key, known = self._as_before(token.row_no, index, key)
@@ -113,7 +119,7 @@ class ExperimentStep(GateStep):
         if not known:
             lookout.assigned[index] += 1
             variant_no = self._numbers[index]
-            mark: tuple[Any, ...] = (variant_no, unit, bucket, sub_bucket)
+            mark: tuple[Any, ...] = (variant_no, unit, number % 100, number // 100)
             if exposure is not None:
                 mark = (*mark, exposure)
             stored = dumps((mark,)).decode()
