@@ -4,7 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
 from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.recorder import LandscapeRecorder
 
 Cli = Callable[..., Any]
 
@@ -29,6 +32,23 @@ def test_the_newest_come_first_and_the_list_can_be_cut(
     listed = cli("runs", "--database", "sqlite:///audit.db", "--json").json["runs"]
     assert [run["run_id"][-6:] for run in listed] == ["bbbbbb", "aaaaaa"]
     assert len(cli("runs", "--database", "sqlite:///audit.db", "--limit", "1", "--json").json["runs"]) == 1
+
+
+def test_a_run_whose_process_is_gone_is_abandoned(cli: Cli, here: Path, recording: Any) -> None:
+    db = LandscapeDB.from_url(f"sqlite:///{here / 'audit.db'}")
+    run = recording(db, "20261121T021530Z-aaaaaa")
+    LandscapeRecorder(db).hold_run(run.run_no)
+    options = ("--database", "sqlite:///audit.db")
+    assert cli("runs", *options, "--json").json["runs"][0]["status"] == "running"  # by this process
+    with db.engine.begin() as connection:
+        connection.execute(text("UPDATE run_leases SET owner = owner || '0'"))
+    db.close()
+    said = cli("runs", *options)
+    assert "abandoned" in said.out
+    assert said.out.endswith(
+        f"nobody works on {run.run_id} any more; to go on: elspeth resume {run.run_id}\n"
+    )
+    assert cli("runs", "show", run.run_id, *options, "--json").json["status"] == "abandoned"
 
 
 def test_one_run(cli: Cli, recorded: str) -> None:

@@ -1,11 +1,13 @@
 """Runs as they stand on record: which there are, and how one of them went."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from elspeth.api.database import landscape_reader
 from elspeth.api.explain_json import artifact_dict, moment, run_dict
+from elspeth.core.clock import Clock
+from elspeth.core.landscape.reader import LandscapeReader
 from elspeth.core.landscape.records import (
     ArtifactRecord,
     ErrorGroup,
@@ -18,7 +20,7 @@ from elspeth.core.landscape.records import (
 )
 from elspeth.core.landscape.reproducibility import PurgeRecord, Reproducibility, reproducibility
 
-__all__ = ["NodeSummary", "RunSummary", "SinkSummary", "list_runs", "run_dict", "show_run"]
+__all__ = ["ABANDONED", "NodeSummary", "RunSummary", "SinkSummary", "list_runs", "run_dict", "show_run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +85,28 @@ class RunSummary:
         }
 
 
+ABANDONED = "abandoned"
+"""What `list_runs` says of a run that is on record as running, when its process is gone."""
+
+
 def list_runs(database: str | None = None, limit: int = 20) -> list[RunRecord]:
-    """The newest runs, newest first. Raises as opening the landscape does (`landscape_reader`)."""
+    """The newest runs, newest first. Raises as opening the landscape does (`landscape_reader`).
+
+    A run that was killed is on record as running until somebody resumes it: its status here is ``abandoned``.
+    """
     with landscape_reader(database) as reader:
-        return reader.runs(limit)
+        return _as_they_stand(reader, reader.runs(limit))
+
+
+def _as_they_stand(reader: LandscapeReader, runs: list[RunRecord]) -> list[RunRecord]:
+    gone = reader.abandoned(Clock().now())
+    return [replace(run, status=ABANDONED) if run.run_no in gone else run for run in runs]
 
 
 def show_run(run: str = "latest", database: str | None = None) -> RunSummary:
     """How a run went so far; reads each of its traces once. Raises NotFoundError for an unknown run."""
     with landscape_reader(database) as reader:
-        found = reader.run(run)
+        (found,) = _as_they_stand(reader, [reader.run(run)])
         counts = reader.counts(found.run_id)
         timings = reader.node_timings(found.run_id)
         parts = reader.artifacts(found.run_id)

@@ -8,6 +8,7 @@ STATUS_STYLES: Mapping[str, str] = {
     "running": "cyan",
     "completed_with_failures": "yellow",
     "interrupted": "yellow",
+    "abandoned": "yellow",
     "failed": "bold red",
 }
 END_STYLES: Mapping[str, str] = {

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from elspeth.cli.options import AsJson, Database, RunId, command_app, examples
-from elspeth.cli.output import emit_json
+from elspeth.cli.output import emit_json, say
 
 app = command_app(examples("elspeth runs\nelspeth runs --limit 100 --json\nelspeth runs show latest"))
 
@@ -24,7 +24,7 @@ def runs(
     if ctx.invoked_subcommand is not None:
         ctx.obj = (database, as_json)
         return 0
-    from elspeth.api.runs import list_runs  # noqa: PLC0415
+    from elspeth.api.runs import ABANDONED, list_runs  # noqa: PLC0415
 
     found = list_runs(database, limit=limit)
     if as_json:
@@ -34,8 +34,12 @@ def runs(
         return 0
     from elspeth.cli.consoles import show as print_it  # noqa: PLC0415
     from elspeth.cli.run_tables import runs_table  # noqa: PLC0415
+    from elspeth.core.landscape.runs import OPERATION  # noqa: PLC0415
 
     print_it(runs_table(found))
+    gone = [run.run_id for run in found if run.status == ABANDONED and run.run_mode != OPERATION]
+    if gone:
+        say(f"nobody works on {' and '.join(gone)} any more; to go on: elspeth resume {gone[0]}")
     return 0
 
 

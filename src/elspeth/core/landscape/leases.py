@@ -13,8 +13,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert, select, update
 
+from elspeth.contracts.enums import RunStatus
 from elspeth.contracts.errors import LandscapeError, UsageError
-from elspeth.core.landscape.tables import leases_table
+from elspeth.core.landscape.tables import leases_table, runs_table
 
 SILENCE = timedelta(seconds=60)
 """How long the owner on another machine must have been silent before its run may be taken over."""
@@ -69,6 +70,19 @@ def renew(connection: Connection, lease: Lease, now: datetime) -> None:
 def give_back(connection: Connection, lease: Lease, now: datetime) -> None:
     """The owner is done: anybody may take over. Raises FencedError."""
     _touch(connection, lease, {"heartbeat_at": now, "owner": ""})
+
+
+def abandoned(connection: Connection, now: datetime) -> list[int]:
+    """The numbers of runs that are said to be running, whose owner is not alive."""
+    table = leases_table
+    query = (
+        select(table)
+        .join(runs_table, runs_table.c.run_no == table.c.run_no)
+        .where(runs_table.c.status == RunStatus.RUNNING, table.c.owner != "")
+    )
+    return [
+        row.run_no for row in connection.execute(query) if not _is_alive(row.owner, row.heartbeat_at, now)
+    ]
 
 
 def _touch(connection: Connection, lease: Lease, values: dict[str, object]) -> None:

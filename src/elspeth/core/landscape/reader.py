@@ -1,6 +1,7 @@
 """Reading the landscape. Whatever a face shows of a run comes from here; nothing here writes."""
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -8,7 +9,7 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from elspeth.contracts.errors import NotFoundError
-from elspeth.core.landscape import ids, runs
+from elspeth.core.landscape import ids, leases, runs
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.reading import counts, search
 from elspeth.core.landscape.reading.assembling import assemble
@@ -49,6 +50,11 @@ class LandscapeReader:
         """The newest runs, newest first."""
         with self._db.reading() as connection:
             return runs.read_runs(connection, limit)
+
+    def abandoned(self, now: datetime) -> frozenset[int]:
+        """The numbers of runs that nobody works on any more, and that nobody has ended."""
+        with self._db.reading() as connection:
+            return frozenset(leases.abandoned(connection, now))
 
     def run(self, run: str) -> RunRecord:
         """One run."""
