@@ -15,6 +15,7 @@ class LiveToken:
     (JSON values with commas between) and ``times`` (nanoseconds of the engine's clock) fill the
     slots that ``path`` counts. ``sunk`` are the last times, those of the sink, which all
     that it wrote at once share. ``assigned`` are the marks of the variants that it was given, as JSON.
+    ``unit`` stands for what its last variant was given to (8 bytes of a hash).
     ``last_child`` is the highest token number of the row so far, kept by the row's first token.
     ``nested``: the row may hold lists or dicts; ``plain``: all its values are plain in the sense of
     `elspeth.core.canonical.plain`. ``join`` is set on branches that a coalesce may join; ``stored``:
@@ -24,7 +25,7 @@ class LiveToken:
     __slots__ = (
         "_root", "assigned", "branch_name", "deltas", "error", "hashes", "join", "last_child", "nested",
         "parent_no", "path", "payload", "plain", "row", "row_no", "run_id", "stored", "sunk", "t0", "times",
-        "token_no",
+        "token_no", "unit",
     )  # fmt: skip
 
     def __init__(self, run_id: str, row_no: int, row: Row, t0: int) -> None:
@@ -41,6 +42,7 @@ class LiveToken:
         self.sunk: tuple[int, ...] = ()
         self.deltas = b""
         self.assigned: str | None = None
+        self.unit: bytes | None = None
         self.join: JoinContext | None = None
         self.stored = False
         self.nested = False
@@ -80,6 +82,7 @@ class LiveToken:
         token.token_no = root.last_child
         token.parent_no = self.token_no
         token._root = root
+        token.unit = self.unit
         return token
 
 

@@ -115,16 +115,15 @@ class ExperimentStep(GateStep):
         key = hashed[:8]
         if token.token_no:
             index, key, known = self._as_before(token.row_no, index, key)
-        lookout = self._lookout
         if not known:
-            lookout.assigned[index] += 1
+            self._lookout.assigned[index] += 1
             variant_no = self._numbers[index]
             mark: tuple[Any, ...] = (variant_no, unit, number % 100, number // 100)
             if exposure is not None:
                 mark = (*mark, exposure)
             stored = dumps((mark,)).decode()
             token.assigned = f"{token.assigned[:-1]},{stored[1:]}" if token.assigned else stored
-        lookout.units[token.row_no] = key
+        token.unit = key
         route = self.variants[index]
         path = token.path.children.get(route.path_step)
         if path is None or route.target is None:

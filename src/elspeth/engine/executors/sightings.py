@@ -24,8 +24,8 @@ Sighting = tuple[int, bytes, int, int, int, int, int, "Row | None", bool, int]
 out (None: it failed, or gave no single row), whether it failed, and how long it took in µs."""
 
 
-Seen = tuple[int, LiveToken, Path, int, "Row | None", int, bool]
-"""Index of the variant, token, its path and how many times it had, row, attempt, whether it failed."""
+Seen = tuple[int, LiveToken, "bytes | None", Path, int, "Row | None", int, bool]
+"""Index of the variant, token, unit, path and how many times it had, row, attempt, whether it failed."""
 
 Judged = Mapping[str, Mapping[str, int]]
 """Variant → what was said of its answers (who won, or else: see `contracts.judging`) → how often."""
@@ -83,8 +83,6 @@ class Lookout:
         self._begun = False
         self._told: tuple[int, ...] = ()
         self.seen: list[Seen] = []
-        self.units: dict[int, bytes] = {}
-        """Row number → its unit (8 bytes of a hash), while it is on its way to a variant."""
         self.assigned = [0] * len(nodes)
         self.unexposed = 0
         self.unassigned = 0
@@ -97,7 +95,7 @@ class Lookout:
 
     def see(self, index: int, token: LiveToken, row: Row | None, attempt: int, *, failed: bool) -> None:
         """A token has come out of the variant with this index, at the last step of its path."""
-        self.seen.append((index, token, token.path, len(token.times), row, attempt, failed))
+        self.seen.append((index, token, token.unit, token.path, len(token.times), row, attempt, failed))
 
     def restore(self) -> Mapping[int, tuple[str, bytes]]:
         """Go on with a run that stopped; returns variant and unit of the rows that wait, by row number."""
@@ -105,11 +103,9 @@ class Lookout:
         self._begin()
         rows = {token.row_no for token in workshop.waiting}
         known = units_of_rows(self._db, workshop.run_id, self._experiment_id, sorted(rows))
-        self.units = {
-            token.row_no: known[token.row_no][1]
-            for token, held in workshop.waiting.items()
-            if held.node_id in self._nodes and token.row_no in known
-        }
+        for token, held in workshop.waiting.items():
+            if held.node_id in self._nodes and token.row_no in known:
+                token.unit = known[token.row_no][1]
         return known
 
     def commit(self, commit_no: int) -> None:
@@ -129,17 +125,15 @@ class Lookout:
     def _sightings(self) -> list[Sighting]:
         """What was seen since the last commit. Rows that came by another way are no part of it."""
         found = []
-        unit_of = self.units.get
-        for index, token, path, count, row, attempt, failed in self.seen:
-            row_no, times, t0 = token.row_no, token.times, token.t0
-            unit = unit_of(row_no)
+        for index, token, unit, path, count, row, attempt, failed in self.seen:
+            times, t0 = token.times, token.t0
             if unit is not None:
                 took = (times[count - 1] - t0) // 1000
                 if count > 1:
                     took -= (times[count - 2] - t0) // 1000
                 found.append(
-                    (index, unit, row_no, token.token_no, token.parent_no or 0, path.step_index, attempt,
-                     row, failed, took)
+                    (index, unit, token.row_no, token.token_no, token.parent_no or 0, path.step_index,
+                     attempt, row, failed, took)
                 )  # fmt: skip
         self.seen.clear()
         return found
@@ -153,16 +147,12 @@ class Lookout:
             self._judged = {variant: dict(counts) for variant, counts in before.judged.items()}
 
     def _underway(self) -> list[tuple[int, bytes]]:
-        """The rows on their way; what is known of the others is forgotten."""
-        if not self.units:
-            return []
-        found = [
-            (self._nodes[held.node_id], token.row_no)
+        """The rows that wait at a variant."""
+        return [
+            (self._nodes[held.node_id], token.unit)
             for token, held in self._workshop.waiting.items()
-            if held.node_id in self._nodes and token.row_no in self.units
+            if token.unit is not None and held.node_id in self._nodes
         ]
-        self.units = {row_no: self.units[row_no] for _, row_no in found}
-        return [(index, self.units[row_no]) for index, row_no in found]
 
 
 class VariantExit:
@@ -178,7 +168,9 @@ class VariantExit:
         path = token.path
         made = path.step
         if made is not None:  # else it is one of several rows that the variant gave: noted as one
-            self._see((self._index, token, path, len(token.times), token.row, made.attempt, False))
+            self._see(
+                (self._index, token, token.unit, path, len(token.times), token.row, made.attempt, False)
+            )
         return self._following
 
 
