@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- bench-experiments:begin -->\n", "<!-- bench-experiments:end -->\n"
 COMMIT = 8192
-ROUNDS = 5
+ROUNDS = 11
 METRICS = [
     {"name": "right", "value": "row['label'] == row['gold']", "type": "proportion", "primary": True},
     {"name": "double", "value": "row['double']"},
@@ -162,7 +162,7 @@ class Bench:
         self.write_rows()
         for module in ("numpy", "scipy.special"):
             library(module)
-        few = Bench(self.work / "few", max(self.rows // ROUNDS, 1))
+        few = Bench(self.work / "few", max(self.rows // 10, 1))
         few.work.mkdir()
         few.write_rows()
         cost = few.costs()
