@@ -252,7 +252,7 @@ def test_a_budget_of_nothing_buys_nothing(server: ArmServer, said: Said) -> None
 @pytest.mark.parametrize(
     ("budget", "told"),
     [
-        ("per_hour: 0.05, per_day: 0.01", r"allows \$0\.01 today; with this plan it could be"),
+        ("per_hour: 0.05, per_day: 0", r"allows \$0\.00 today; with this plan it could be"),
         ("per_hour: 0.05, total: 0.5", r"allows \$0\.50 in all; with this plan it could be \$0\.96"),
     ],
 )
