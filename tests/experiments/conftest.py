@@ -1,6 +1,8 @@
 """Pipelines with an experiment, on a few hundred rows."""
 
 import csv
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +99,21 @@ class Lab:
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path)
+
+
+def _judge_of_spam(body: Any) -> str:
+    """Likes spam; between equals it likes the first, if the text speaks of money the second."""
+    text = str(body["messages"][-1]["content"])
+    first, second = text.split("Answer 1:")[1].split("Answer 2:")
+    spam = "spam" in first, "spam" in second
+    choice = "1" if "meeting" in text else "2" if "lunch" in text else "tie"
+    if spam[0] != spam[1]:
+        choice = "1" if spam[0] else "2"
+    (name,) = body["response_format"]["json_schema"]["schema"]["properties"]
+    return json.dumps({name: choice})
+
+
+@pytest.fixture
+def spam_judge() -> Callable[[Any], str]:
+    """What a judge answers; see there."""
+    return _judge_of_spam

@@ -14,24 +14,12 @@ from elspeth.plugins.llm.judge import judged
 from elspeth.testing.llm import Behaviour, LoopbackLLM
 
 
-def judge(body: Any) -> str:
-    """Likes spam; between equals it likes the first, if the text speaks of money the second."""
-    text = str(body["messages"][-1]["content"])
-    first, second = text.split("Answer 1:")[1].split("Answer 2:")
-    spam = "spam" in first, "spam" in second
-    choice = "1" if "meeting" in text else "2" if "lunch" in text else "tie"
-    if spam[0] != spam[1]:
-        choice = "1" if spam[0] else "2"
-    (name,) = body["response_format"]["json_schema"]["schema"]["properties"]
-    return json.dumps({name: choice})
-
-
 @pytest.fixture
-def pipeline(lab: Any) -> Any:
+def pipeline(lab: Any, spam_judge: Any) -> Any:
     """A paired experiment, run; and the pipeline of a judge."""
     lab.experiment["mode"] = "paired"
     lab.rows(50).run()
-    with LoopbackLLM(Behaviour(latency_s=0.001, answer=judge, seed=1)) as server:
+    with LoopbackLLM(Behaviour(latency_s=0.001, answer=spam_judge, seed=1)) as server:
         options = {
             "model": "judge-1", "base_url": f"{server.url}/v1", "api_key": "none", "answer": "label",
             "criteria": "The right answer to whether the text is spam is better.", "metadata_fields": False,
@@ -79,7 +67,8 @@ def test_pairs_that_could_not_be_judged_are_counted(pipeline: Any) -> None:
     pairs = [pair.to_dict() for pair in experiment_pairs("exp-1", pipeline.database)]
     (pipeline.directory / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
     pipeline.judge["transforms"][0]["options"].update(max_attempts=1)
-    pipeline.server.behaviour = Behaviour(answer=judge, error_rate=0.3, faults=("500",), seed=3)
+    answer = pipeline.server.behaviour.answer
+    pipeline.server.behaviour = Behaviour(answer=answer, error_rate=0.3, faults=("500",), seed=3)
     judging(pipeline)
     (found,) = compare_experiment("exp-1", pipeline.database).to_dict()["judgements"]
     assert found["failed"] > 0

@@ -1,6 +1,5 @@
 """A judge that is part of the experiment: no second pipeline, and the same figures."""
 
-import json
 from base64 import b64decode
 from collections import Counter
 from collections.abc import Callable
@@ -25,24 +24,12 @@ FAILS = {"operations": [{"target": "label", "expression": "row['gold'] if 1 / (r
 PAIR_CALLS = "SELECT COUNT(*) FROM calls WHERE call_type = 'llm'"
 
 
-def said(body: Any) -> str:
-    """Likes spam; between equals it likes the first, if the text speaks of money the second."""
-    text = str(body["messages"][-1]["content"])
-    first, second = text.split("Answer 1:")[1].split("Answer 2:")
-    spam = "spam" in first, "spam" in second
-    choice = "1" if "meeting" in text else "2" if "lunch" in text else "tie"
-    if spam[0] != spam[1]:
-        choice = "1" if spam[0] else "2"
-    (name,) = body["response_format"]["json_schema"]["schema"]["properties"]
-    return json.dumps({name: choice})
-
-
 @pytest.fixture
-def judged(lab: Any) -> Any:
+def judged(lab: Any, spam_judge: Any) -> Any:
     """A paired experiment with a judge, 50 rows."""
     lab.experiment["mode"] = "paired"
     lab.rows(50)
-    with LoopbackLLM(Behaviour(latency_s=0.001, answer=said, seed=1)) as server:
+    with LoopbackLLM(Behaviour(latency_s=0.001, answer=spam_judge, seed=1)) as server:
         lab.server = server
         options = {
             "model": "judge-1", "base_url": f"{server.url}/v1", "api_key": KEY, "answer": "label",
@@ -129,7 +116,8 @@ def test_a_control_that_fails_leaves_nothing_to_judge(judged: Any, monkeypatch: 
 
 
 def test_a_judge_that_fails_is_told_of_and_loses_no_row(judged: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    judged.server.behaviour = Behaviour(answer=said, error_rate=0.3, faults=("500", "refusal"), seed=3)
+    answer = judged.server.behaviour.answer
+    judged.server.behaviour = Behaviour(answer=answer, error_rate=0.3, faults=("500", "refusal"), seed=3)
     result = judged.run()
     (found,) = told(judged, monkeypatch)
     assert found["failed"] > 0
@@ -183,7 +171,8 @@ def after(looks: int) -> Callable[[], bool]:
 def test_stopped_and_resumed_nothing_is_judged_twice(judged: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     judged.pipeline["checkpoint"] = {"checkpoint_interval": 20}
     judged.rows(120)
-    judged.server.behaviour = Behaviour(latency_s=0.02, lognormal=0.5, answer=said, seed=5)
+    answer = judged.server.behaviour.answer
+    judged.server.behaviour = Behaviour(latency_s=0.02, lognormal=0.5, answer=answer, seed=5)
     with pytest.raises(RunInterruptedError) as stopped:
         run(judged.path, database=judged.database, environ={}, stop=after(2))
     for _ in range(2):

@@ -51,6 +51,25 @@ def complaints(load):
     return complaints
 
 
+def test_all_that_is_wrong_with_an_experiment_is_told_at_once(complaints):
+    text = f"""{SMALLEST}
+transforms: [{{name: t, plugin: passthrough}}]
+experiment:
+  {{experiment_id: e, name: n, control: nobody, exposure: 10.005, variants: [
+    {{variant_id: x, weight: 49.99}}, {{variant_id: x, weight: 50}}], metrics: [
+    {{name: m, value: "1"}}, {{name: m, value: "2"}}]}}
+"""
+    told = complaints(text)
+    assert len({where for where, _, _ in told}) == 5
+    assert [what for _, what, _ in told] == [
+        "control 'nobody' is not one of the variants",
+        "exposure 10.005 is not a multiple of 0.01",
+        "the weights of the variants total 99.99 (49.99 + 50), but must total 100",
+        "variant_id 'x' is used twice",
+        "name 'm' is used twice",
+    ]
+
+
 def test_the_smallest_useful_file(load):
     loaded = load(SMALLEST)
     settings = loaded.settings

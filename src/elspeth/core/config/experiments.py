@@ -2,15 +2,17 @@
 
 import math
 from array import array
+from collections.abc import Iterator
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from elspeth.core.config.buckets import fine_of, hundredths, shares
-from elspeth.core.config.models_base import Settings, StepName, Text, broken_rule, shown
+from elspeth.core.config.models_base import Settings, StepName, Text, break_rules, broken_rule, shown
 
 
 def _number(value: Any) -> Any:
@@ -194,44 +196,47 @@ class ExperimentConfig(Settings):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "ExperimentConfig":
-        self._check_weights()
-        _unique([variant.variant_id for variant in self.variants], ("variants", "variant_id"))
-        _unique([metric.name for metric in self.metrics], ("metrics", "name"))
+        break_rules(self._misfits())
+        return self
+
+    def _misfits(self) -> Iterator[PydanticCustomError]:
+        yield from self._wrong_weights()
+        yield from _twice([variant.variant_id for variant in self.variants], ("variants", "variant_id"))
+        yield from _twice([metric.name for metric in self.metrics], ("metrics", "name"))
         ids = [variant.variant_id for variant in self.variants]
         if self.control is not None and self.control not in ids:
-            raise broken_rule(
+            yield broken_rule(
                 f"control {self.control!r} is not one of the variants",
-                fix=f"choose one of {', '.join(ids)}",
+                fix=f"choose one of {', '.join(dict.fromkeys(ids))}",
                 at=("control",),
             )
         if self.judge is not None and self.mode != "paired":
-            raise broken_rule(
+            yield broken_rule(
                 "a judge compares two answers to one row, and `mode: split` gives each row one",
                 fix="write `mode: paired`, or take the judge out",
                 at=("judge",),
             )
         if _hundredths(self.exposure) % 1:
-            raise broken_rule(
+            yield broken_rule(
                 f"exposure {self.exposure} is not a multiple of 0.01", fix="round it", at=("exposure",)
             )
-        return self
 
-    def _check_weights(self) -> None:
+    def _wrong_weights(self) -> Iterator[PydanticCustomError]:
         total = sum((_hundredths(variant.weight) for variant in self.variants), Decimal()) * CENTI
         if total != 100:
             given = " + ".join(f"{variant.weight:g}" for variant in self.variants)
-            raise broken_rule(
+            yield broken_rule(
                 f"the weights of the variants total {_tidy(total)} ({given or 'none'}), but must total 100",
                 fix="change the weights so that they total exactly 100",
                 at=("variants",),
             )
         if len(self.variants) < 2:
-            raise broken_rule(
+            yield broken_rule(
                 "an experiment with one variant compares nothing", fix="add a variant", at=("variants",)
             )
         for index, variant in enumerate(self.variants):
             if _hundredths(variant.weight) % 1:
-                raise broken_rule(
+                yield broken_rule(
                     f"weight {variant.weight} of variant {variant.variant_id!r} is not a multiple of 0.01",
                     fix="round the weights to two decimals, keeping the total of 100",
                     at=("variants", index, "weight"),
@@ -269,9 +274,9 @@ class ExperimentConfig(Settings):
         return hundredths(self.exposure)
 
 
-def _unique(names: list[str], at: tuple[str, str]) -> None:
+def _twice(names: list[str], at: tuple[str, str]) -> Iterator[PydanticCustomError]:
     for index, name in enumerate(names):
         if name in names[:index]:
-            raise broken_rule(
+            yield broken_rule(
                 f"{at[1]} {name!r} is used twice", fix="choose another", at=(at[0], index, at[1])
             )

@@ -1,6 +1,6 @@
 """What all settings models share: strictness, names, and how a rule says that it is broken."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -35,6 +35,18 @@ def broken_rule(what: str, *, fix: str = "", at: Sequence[str | int] = ()) -> Py
     """
     context: dict[str, Any] = {"what": what, "fix": fix, "at": tuple(at)}
     return PydanticCustomError(BROKEN_RULE, "{what}", context)
+
+
+def break_rules(found: Iterable[PydanticCustomError]) -> None:
+    """Raise these errors of `broken_rule`, if there are any, as one: a validator can raise no more.
+
+    Its ctx has under ``also`` those of all but the first.
+    """
+    errors = list(found)
+    if errors:
+        contexts = [dict(error.context or {}) for error in errors]
+        told = "; ".join(str(context["what"]) for context in contexts)
+        raise PydanticCustomError(BROKEN_RULE, "{told}", {**contexts[0], "also": contexts[1:], "told": told})
 
 
 def shown(value: Any) -> str:

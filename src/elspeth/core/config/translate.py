@@ -1,7 +1,7 @@
 """pydantic's errors as problems: the reader's words, a position, a remedy, never a value that is secret."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -48,7 +48,7 @@ def problems_of(
     document: Document, errors: Iterable[ErrorDetails], model: type[BaseModel], at: KeyPath = ()
 ) -> list[Problem]:
     """One problem per error of validating the data at ``at`` with ``model``, doubtful values left out."""
-    translators = [_Translator(document, error, model, at) for error in errors]
+    translators = [_Translator(document, one, model, at) for error in errors for one in _each(error)]
     misspelt = {translator.meant() for translator in translators if translator.kind == "extra_forbidden"}
     return [
         translator.problem()
@@ -56,6 +56,13 @@ def problems_of(
         if not document.is_doubtful(translator.path)
         and not (translator.kind == "missing" and translator.path in misspelt)
     ]
+
+
+def _each(error: ErrorDetails) -> Iterator[ErrorDetails]:
+    """An error, and those that a validator raised with it."""
+    yield error
+    for context in (error.get("ctx") or {}).get("also", ()):
+        yield {**error, "ctx": context}
 
 
 class Complaint:
