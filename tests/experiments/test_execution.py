@@ -1,5 +1,6 @@
 """An experiment in a run: who meets which variant, what goes on to the sinks, what is on record."""
 
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from elspeth.contracts.errors import RunInterruptedError
 from elspeth.core.config import ExperimentConfig, bucket_of, exposure_bucket
 from elspeth.core.landscape.database import LandscapeDB
 from elspeth.core.landscape.recorder import LandscapeRecorder
+from elspeth.core.landscape.variants.assignments import AssignmentConflictError
 
 ASSIGNED = """SELECT row_id, unit, variant_id, bucket, sub_bucket, exposure_bucket, phase,
     hash_version, run_id FROM experiment_assignments"""
@@ -197,6 +199,20 @@ def test_explain_tells_unit_bucket_variant_and_overrides(lab: Any) -> None:
     variant = config(lab).assign_variant("c3")
     assert told["variant_id"] == variant.variant_id
     assert told["transform_overrides"] == variant.transform_overrides
+
+
+def test_a_recorder_can_not_give_a_row_another_variant_than_the_engine_did(lab: Any) -> None:
+    lab.rows(5).run()
+    ((run_id, row_id, variant, overrides),) = lab.query(
+        "SELECT run_id, row_id, variant_id, transform_overrides_json FROM experiment_assignments LIMIT 1"
+    )
+    db = LandscapeDB.from_url(lab.database, create=False)
+    record = LandscapeRecorder(db).record_experiment_assignment
+    assert record(run_id, row_id, "exp-1", variant, json.loads(overrides)).variant_id == variant
+    with pytest.raises(AssignmentConflictError, match=f"has variant '{variant}'"):
+        record(run_id, row_id, "exp-1", "another", {})
+    db.close()
+    assert lab.query("SELECT COUNT(*) FROM experiment_assignments") == [(5,)]
 
 
 @pytest.mark.parametrize("mode", ["split", "paired"])

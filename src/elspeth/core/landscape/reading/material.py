@@ -9,13 +9,13 @@ from elspeth.contracts.errors import LandscapeError
 from elspeth.core.landscape import ids
 from elspeth.core.landscape.calls.log import call_record
 from elspeth.core.landscape.reading.assembling import RowMaterial, row_id_of, token_id_of
+from elspeth.core.landscape.reading.assigned import of_row
 from elspeth.core.landscape.reading.batching import read_batches
 from elspeth.core.landscape.reading.lineage import Assignment
 from elspeth.core.landscape.reading.stored import PathCache, StoredPath, StoredTrace, instant, read_traces
 from elspeth.core.landscape.records import CallRecord, EdgeRecord, ErrorRecord
 from elspeth.core.landscape.statements import statement
 from elspeth.core.landscape.tables import calls_table
-from elspeth.core.landscape.variants.marks import of_row
 
 _ERRORS_SQL = """SELECT x.*, t.row_alias, t.token_alias
     FROM trace_errors x JOIN traces t

@@ -11,9 +11,9 @@ from sqlalchemy import RowMapping, bindparam, insert, select, text
 from elspeth.core.canonical import canonical, digest
 from elspeth.core.clock import Clock, microseconds
 from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.reading.assigned import of_row
 from elspeth.core.landscape.stepwise.tokens import RecordError, ensure_run, transaction
 from elspeth.core.landscape.tables import assignments_table
-from elspeth.core.landscape.variants.marks import of_row
 from elspeth.core.landscape.variants.sql import NODE_METRICS, VARIANT_METRICS
 from elspeth.core.landscape.views import experiment_assignments_table
 
