@@ -1,8 +1,5 @@
 """A machine's story as a tree: what was done to it, by which plan, approved by whom, at what cost."""
 
-from typing import Any
-
-import orjson
 from rich.text import Text
 from rich.tree import Tree
 
@@ -10,7 +7,7 @@ from elspeth.api.resource import DeedStory, ResourceStory
 from elspeth.cli.styles import END_STYLES
 from elspeth.cli.text import duration, moment, printable, value
 from elspeth.core.landscape.deeds import EventRecord
-from elspeth.core.landscape.records import CallRecord
+from elspeth.core.landscape.records import CallRecord, json_object
 
 _GAP = "  "
 _STYLES = {"done": END_STYLES.get("COMPLETED", ""), "failed": END_STYLES.get("FAILED", "red")}
@@ -83,7 +80,7 @@ def _decision(event: EventRecord) -> Text:
 
 def arm_call(call: CallRecord) -> Text:
     """One request to a cloud: what was asked of what, and the answer."""
-    asked, answered = _parsed(call.request), _parsed(call.response)
+    asked, answered = json_object(call.request), json_object(call.response)
     path = str(asked.get("path", ""))
     short = path.partition("/providers/")[2] or path
     if call.request is None:
@@ -99,7 +96,7 @@ def arm_call(call: CallRecord) -> Text:
     if call.latency_ms is not None:
         line.append(f"{_GAP}{duration(call.latency_ms / 1e3)}", style="dim")
     if call.error:
-        told = _parsed(call.error)
+        told = json_object(call.error)
         line.append(
             f"\n{printable(told.get('reason', ''))}: {value(told.get('error', ''), 160)}", style="red"
         )
@@ -127,11 +124,3 @@ def _dollars(cost: float | None) -> str:
     if cost is None:
         return "not known: "
     return f"${cost:.2f} at most: " if cost >= 0.01 else "less than a cent: "
-
-
-def _parsed(text: str | None) -> dict[str, Any]:
-    try:
-        found = orjson.loads(text) if text else {}
-    except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -10,7 +10,7 @@ HASH_VERSION = 1
 """On record with every assignment: which formula made it. It changes if the formula ever does."""
 
 FINE = 10_000
-_CENTI = Decimal("0.01")
+CENTI = Decimal("0.01")
 
 
 class Bucket(NamedTuple):
@@ -25,6 +25,11 @@ class Bucket(NamedTuple):
         return self.bucket * 100 + self.sub_bucket
 
 
+def unit_hash(experiment_id: str, unit: str) -> bytes:
+    """SHA-256 of ``experiment_id:unit``: what assigns a unit."""
+    return sha256(f"{experiment_id}:{unit}".encode()).digest()
+
+
 def fine_of(hashed: bytes) -> int:
     """Where a hash falls among 10,000: its number modulo 100 first, then the next two decimal digits."""
     number = int.from_bytes(hashed) % FINE
@@ -33,12 +38,12 @@ def fine_of(hashed: bytes) -> int:
 
 def bucket_of(experiment_id: str, unit: str) -> Bucket:
     """SHA-256 of ``experiment_id:unit``, modulo 100, and the next two decimal digits."""
-    return Bucket(*divmod(fine_of(sha256(f"{experiment_id}:{unit}".encode()).digest()), 100))
+    return Bucket(*divmod(fine_of(unit_hash(experiment_id, unit)), 100))
 
 
 def exposure_bucket(experiment_id: str, unit: str) -> int:
     """Of 10,000. The salt is another one, so that more exposure moves no unit between variants."""
-    return fine_of(sha256(f"exposure:{experiment_id}:{unit}".encode()).digest())
+    return fine_of(unit_hash(f"exposure:{experiment_id}", unit))
 
 
 def unit_key(experiment_id: str, unit: str) -> bytes:
@@ -46,7 +51,7 @@ def unit_key(experiment_id: str, unit: str) -> bytes:
 
     Among 10^7 units two have the same with probability 3 in 10^6.
     """
-    return sha256(f"{experiment_id}:{unit}".encode()).digest()[:8]
+    return unit_hash(experiment_id, unit)[:8]
 
 
 def shares(weights: Iterable[int | float]) -> "array[int]":
@@ -55,6 +60,11 @@ def shares(weights: Iterable[int | float]) -> "array[int]":
     return array("H", places)  # small, because it is looked up at random
 
 
+def exact_hundredths(value: int | float) -> Decimal:
+    """A percentage in hundredths, exactly as it was written (0.1 is 10, not 10.000000000000000555)."""
+    return Decimal(repr(value)) / CENTI
+
+
 def hundredths(value: int | float) -> int:
-    """A percentage in hundredths, as it was written (0.1 is 10, not 10.000000000000000555)."""
-    return int(Decimal(repr(value)) / _CENTI)
+    """The whole ones of `exact_hundredths`."""
+    return int(exact_hundredths(value))

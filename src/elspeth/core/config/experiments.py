@@ -5,13 +5,12 @@ from array import array
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import cached_property
-from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from elspeth.core.config.buckets import fine_of, hundredths, shares
+from elspeth.core.config.buckets import CENTI, exact_hundredths, fine_of, hundredths, shares, unit_hash
 from elspeth.core.config.models_base import Settings, StepName, Text, break_rules, broken_rule, shown
 
 
@@ -26,12 +25,6 @@ def _number(value: Any) -> Any:
 
 
 Percentage = Annotated[int | float, BeforeValidator(_number)]
-CENTI = Decimal("0.01")
-
-
-def _hundredths(value: int | float) -> Decimal:
-    """A percentage in hundredths, exactly as it was written (0.1 is 10, not 10.000000000000000555)."""
-    return Decimal(repr(value)) / CENTI
 
 
 def _tidy(value: Decimal) -> int | float:
@@ -216,13 +209,13 @@ class ExperimentConfig(Settings):
                 fix="write `mode: paired`, or take the judge out",
                 at=("judge",),
             )
-        if _hundredths(self.exposure) % 1:
+        if exact_hundredths(self.exposure) % 1:
             yield broken_rule(
                 f"exposure {self.exposure} is not a multiple of 0.01", fix="round it", at=("exposure",)
             )
 
     def _wrong_weights(self) -> Iterator[PydanticCustomError]:
-        total = sum((_hundredths(variant.weight) for variant in self.variants), Decimal()) * CENTI
+        total = sum((exact_hundredths(variant.weight) for variant in self.variants), Decimal()) * CENTI
         if total != 100:
             given = " + ".join(f"{variant.weight:g}" for variant in self.variants)
             yield broken_rule(
@@ -235,7 +228,7 @@ class ExperimentConfig(Settings):
                 "an experiment with one variant compares nothing", fix="add a variant", at=("variants",)
             )
         for index, variant in enumerate(self.variants):
-            if _hundredths(variant.weight) % 1:
+            if exact_hundredths(variant.weight) % 1:
                 yield broken_rule(
                     f"weight {variant.weight} of variant {variant.variant_id!r} is not a multiple of 0.01",
                     fix="round the weights to two decimals, keeping the total of 100",
@@ -250,7 +243,7 @@ class ExperimentConfig(Settings):
     @property
     def total_weight(self) -> int | float:
         """The exact sum of the weights: 100 in every experiment that was accepted."""
-        return _tidy(sum((_hundredths(variant.weight) for variant in self.variants), Decimal()) * CENTI)
+        return _tidy(sum((exact_hundredths(variant.weight) for variant in self.variants), Decimal()) * CENTI)
 
     def assign_variant(self, row_id: str) -> VariantConfig:
         """The variant of a unit: the same in every process, on every machine, in every release.
@@ -260,8 +253,7 @@ class ExperimentConfig(Settings):
         ``experiment_id:row_id`` modulo 100; where a weight has decimals each bucket is divided into
         100 more, which leaves integer weights as they were.
         """
-        hashed = sha256(f"{self.experiment_id}:{row_id}".encode()).digest()
-        return self.variants[self.variant_at[fine_of(hashed)]]
+        return self.variants[self.variant_at[fine_of(unit_hash(self.experiment_id, row_id))]]
 
     @cached_property
     def variant_at(self) -> "array[int]":

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from elspeth.contracts.plugins import glob_of
 
 
@@ -181,3 +183,12 @@ class ErrorGroup:
     kind: str
     error: str
     count: int
+
+
+def json_object(text: str | None) -> dict[str, Any]:
+    """What a call's request, answer or error holds; empty where it is no JSON object (null, text, purged)."""
+    try:
+        found = orjson.loads(text) if text else {}
+    except orjson.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

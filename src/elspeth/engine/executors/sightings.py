@@ -168,6 +168,7 @@ class VariantExit:
         path = token.path
         made = path.step
         if made is not None:  # else it is one of several rows that the variant gave: noted as one
+            # As `Lookout.see` does, without a call for every row.
             self._see(
                 (self._index, token, token.unit, path, len(token.times), token.row, made.attempt, False)
             )

@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-import orjson
 from sqlalchemy import ColumnElement, and_, select
 
 from elspeth.contracts.enums import CallStatus
 from elspeth.core.landscape.database import LandscapeDB
+from elspeth.core.landscape.records import json_object
 from elspeth.core.landscape.tables import calls_table
 
 _call = calls_table.c
@@ -62,7 +61,7 @@ def _failures(db: LandscapeDB, since: datetime, until: datetime) -> list[CallSam
             name = provider or kind
             if name.endswith(REPLAYED):
                 continue
-            facts, answer = _parsed(error), _parsed(response)
+            facts, answer = json_object(error), json_object(response)
             status = facts.get("status", answer.get("status"))
             reason = str(facts.get("kind") or facts.get("reason") or "")
             known = status if isinstance(status, int) and status > 0 else None
@@ -72,11 +71,3 @@ def _failures(db: LandscapeDB, since: datetime, until: datetime) -> list[CallSam
 
 def _made(since: datetime, until: datetime) -> ColumnElement[bool]:
     return and_(_call.created_at.between(since, until), _call.cached_from.is_(None))
-
-
-def _parsed(text: str | None) -> dict[str, Any]:
-    try:
-        found = orjson.loads(text) if text else {}
-    except orjson.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}

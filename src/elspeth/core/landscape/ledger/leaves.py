@@ -25,9 +25,7 @@ _FLOAT = Struct(">d")
 _LENGTHS = Struct(">qq")
 _TRACE_DOMAIN = b"\x00elspeth trace 1\n"
 # The forms of a trace that the engine writes: first of its row, the same with a variant, one with a parent.
-_FIRST = Struct(f">{len(_TRACE_DOMAIN)}sI12s8q")
-_CHILD = Struct(f">{len(_TRACE_DOMAIN)}sI12s9q")
-_FIRST_MARKED = Struct(f">{len(_TRACE_DOMAIN)}sI12s9q")
+_EIGHT, _NINE = (Struct(f">{len(_TRACE_DOMAIN)}sI12s{numbers}q") for numbers in (8, 9))
 _FIRST_TYPES, _CHILD_TYPES, _MARKED_TYPES = b"iiiinisbbnnn", b"iiiiiisbbnnn", b"iiiinisbbnns"
 
 Values = Sequence[Any]
@@ -118,8 +116,7 @@ def trace_leaves(rows: Iterable[Values]) -> list[bytes]:
     hundredth of a run's time.
     """
     found = []
-    first, child, marked, hashed = _FIRST.pack, _CHILD.pack, _FIRST_MARKED.pack, sha256
-    lengths = _LENGTHS.pack
+    eight, nine, lengths, hashed = _EIGHT.pack, _NINE.pack, _LENGTHS.pack, sha256
     for row in rows:
         (
             run_no, row_no, token_no, path_no, parent_no, t0, times, hashes, payload, deltas, alias, other,
@@ -141,19 +138,19 @@ def trace_leaves(rows: Iterable[Values]) -> list[bytes]:
                 held = hashed(lengths(len(body), len(changes)) + body + changes).digest()
             if assigned is not None:
                 mark = assigned.encode()
-                head = marked(
+                head = nine(
                     _TRACE_DOMAIN, 12, _MARKED_TYPES, run_no, row_no, token_no, path_no, t0, len(at),
                     len(hashes), 32, len(mark),
                 )  # fmt: skip
                 found.append(hashed(b"".join((head, at, hashes, held, mark))).digest())
                 continue
             if parent_no is None:
-                head = first(
+                head = eight(
                     _TRACE_DOMAIN, 12, _FIRST_TYPES, run_no, row_no, token_no, path_no, t0, len(at),
                     len(hashes), 32,
                 )  # fmt: skip
             else:
-                head = child(
+                head = nine(
                     _TRACE_DOMAIN, 12, _CHILD_TYPES, run_no, row_no, token_no, path_no, parent_no, t0,
                     len(at), len(hashes), 32,
                 )  # fmt: skip

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import RowMapping, bindparam, insert, select, text
+from sqlalchemy import bindparam, insert, select, text
 
 from elspeth.core.canonical import canonical, digest
 from elspeth.core.clock import Clock, microseconds
@@ -62,27 +62,24 @@ class AssignmentRecording:
         other overrides.
         """
         stored = canonical(dict(transform_overrides)).decode()
-        new = False
+        new = None
         with transaction(self.db) as connection:
             before = of_row(connection, run_id, row_id).get(experiment_id)
             if before is None:
                 now = self.clock.now()
                 ensure_run(connection, run_id, microseconds(now))
-                connection.execute(
-                    insert(assignments_table).values(
-                        assignment_id=digest([run_id, row_id, experiment_id]).hex()[:32],
-                        run_id=run_id,
-                        row_id=row_id,
-                        experiment_id=experiment_id,
-                        variant_id=variant_id,
-                        transform_overrides_json=stored,
-                        created_at=now,
-                    )
-                )
-                before = of_row(connection, run_id, row_id)[experiment_id]
-                new = True
-        if new:
-            self.db.proof.note(run_id, "assignment", (before["assignment_id"],))
+                before = new = {
+                    "assignment_id": digest([run_id, row_id, experiment_id]).hex()[:32],
+                    "run_id": run_id,
+                    "row_id": row_id,
+                    "experiment_id": experiment_id,
+                    "variant_id": variant_id,
+                    "transform_overrides_json": stored,
+                    "created_at": now,
+                }
+                connection.execute(insert(assignments_table).values(new))
+        if new is not None:
+            self.db.proof.note(run_id, "assignment", (new["assignment_id"],))
         if (before["variant_id"], before["transform_overrides_json"]) != (variant_id, stored):
             what = "other overrides" if before["variant_id"] == variant_id else f"variant {variant_id!r}"
             raise AssignmentConflictError(
@@ -99,7 +96,7 @@ class AssignmentRecording:
             .order_by(_table.created_at, _table.row_id)
         )
         with transaction(self.db) as connection:
-            return [_assignment(row) for row in connection.execute(query).mappings()]
+            return [_assignment(row._asdict()) for row in connection.execute(query)]
 
     def get_variant_metrics(self, run_id: str, experiment_id: str) -> dict[str, dict[str, Any]]:
         """How each variant did, by variant id; computed in the database. The unit is the assigned row.
@@ -141,7 +138,7 @@ class AssignmentRecording:
             }
 
 
-def _assignment(row: RowMapping) -> ExperimentAssignment:
+def _assignment(row: Mapping[str, Any]) -> ExperimentAssignment:
     return ExperimentAssignment(
         assignment_id=row["assignment_id"],
         run_id=row["run_id"],
